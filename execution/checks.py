@@ -1,0 +1,36 @@
+"""System checks: settings that would let a lease run out under a worker that is alive."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+# SMTP takes several answers for one message, each with its own time-out.
+ANSWERS_PER_SEND = 3
+
+
+@register
+def check_time_limits(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Compare lease, send time-out and Celery's limits."""
+    found: list[CheckMessage] = []
+    longest_send = settings.PROVIDER_TIMEOUT_SECONDS * ANSWERS_PER_SEND
+    if longest_send >= settings.LEASE_SECONDS:
+        found.append(
+            Error(
+                f"LEASE_SECONDS is {settings.LEASE_SECONDS}, but one send may take {longest_send:g} s.",
+                hint=f"Set it above {ANSWERS_PER_SEND} times PROVIDER_TIMEOUT_SECONDS.",
+                id="execution.E001",
+            )
+        )
+    if settings.CLAIM_WORK_SECONDS + longest_send > settings.CELERY_TASK_SOFT_TIME_LIMIT:
+        found.append(
+            Error(
+                "A batch may work for CLAIM_WORK_SECONDS and then wait for its last sends: longer than the soft "
+                f"time limit of {settings.CELERY_TASK_SOFT_TIME_LIMIT} s (twice LEASE_SECONDS).",
+                hint="Raise LEASE_SECONDS or lower CLAIM_WORK_SECONDS.",
+                id="execution.E002",
+            )
+        )
+    return found

@@ -1,0 +1,69 @@
+"""Claims: a worker's exclusive, expiring hold on a batch of triggers (DESIGN section 6, T2)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from uuid_utils.compat import uuid7
+
+from triggers.models import Trigger
+from triggers.states import TriggerStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a worker took: the triggers' ids, oldest first; whether there may be more in the lane."""
+
+    id: UUID
+    lane: str
+    trigger_ids: tuple[UUID, ...]
+    is_full: bool
+
+
+def lease_length() -> timedelta:
+    """Return how long a claim holds without being renewed."""
+    return timedelta(seconds=settings.LEASE_SECONDS)
+
+
+@transaction.atomic
+def claim_batch(lane: str, *, limit: int, now: datetime) -> Claim:
+    """Take up to `limit` due triggers of `lane`, oldest first, passing over what another worker is taking."""
+    claim_id = uuid7()
+    due = Trigger.objects.due(lane=lane, now=now).select_for_update(
+        skip_locked=connection.features.has_select_for_update_skip_locked
+    )
+    ids = tuple(due.values_list("pk", flat=True)[:limit])
+    if ids:
+        Trigger.objects.filter(pk__in=ids).update(
+            status=TriggerStatus.PROCESSING,
+            claim_id=claim_id,
+            lease_expires_at=now + lease_length(),
+            updated_at=now,
+        )
+    return Claim(claim_id, lane, ids, is_full=len(ids) == limit)
+
+
+def renew_lease(claim: Claim, *, now: datetime) -> None:
+    """Hold what is still held for one more lease."""
+    Trigger.objects.held_by(claim.id).update(lease_expires_at=now + lease_length())
+
+
+def lock_held(claim: Claim, trigger_ids: Iterable[UUID]) -> set[UUID]:
+    """Lock, inside a transaction, which of these triggers the claim still holds, and return their ids.
+
+    This is the fence: what is not returned must not be moved.
+    """
+    held = Trigger.objects.held_by(claim.id).filter(pk__in=list(trigger_ids)).order_by("pk").select_for_update()
+    return set(held.values_list("pk", flat=True))
+
+
+def release(claim: Claim, trigger_ids: Iterable[UUID], *, now: datetime) -> int:
+    """Give back triggers that no intent was written for; they are due at once. Return how many."""
+    return (
+        Trigger.objects.held_by(claim.id)
+        .filter(pk__in=list(trigger_ids))
+        .update(status=TriggerStatus.ENQUEUED, claim_id=None, lease_expires_at=None, updated_at=now)
+    )

@@ -1,0 +1,196 @@
+"""Which node runs next: (graph, state, outcome) -> state. Pure: times come from the caller (DESIGN section 4).
+
+After a node succeeds its outgoing edges are decided, taken or dead. A node runs once all its incoming edges are
+decided and one is taken; when all are dead it is skipped and its own edges are dead too. One node at a time runs in a
+trigger: the ready one that may run earliest, ties in definition order. A node that fails for good ends the run; what
+was ready beside it stays ready, for a redrive.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from workflows.graph import Graph
+
+
+class NodeEnd(StrEnum):
+    """How a node ended; once it has, it never runs again, unless a failed one is redriven."""
+
+    SUCCEEDED = "succeeded"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A node that may run from `at` on.
+
+    `failures` counts its failed attempts, `is_waiting` is a delay that has begun and ends at `at`, and
+    `doubts_accepted` says how many doubtful sends a person knew of when redriving it.
+    """
+
+    at: datetime
+    failures: int = 0
+    is_waiting: bool = False
+    doubts_accepted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """How far a run has got: the nodes that ended, the edges decided (True: taken), the nodes that are ready."""
+
+    ended: Mapping[str, NodeEnd]
+    edges: Mapping[str, bool]
+    ready: Mapping[str, Ready]
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a node failed for good."""
+        return NodeEnd.FAILED in self.ended.values()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will run."""
+        return not self.ready or self.has_failed
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The node did its work; `taken` are the keys of the outgoing edges whose condition holds."""
+
+    taken: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The node is a delay that has begun and ends at `until`."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """The attempt failed; the node may run again at `at`."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The node failed for good."""
+
+
+Outcome = Succeeded | Waiting | Retrying | Failed
+
+
+class NodeNotReady(Exception):
+    """An outcome came for a node that the state does not hold as ready."""
+
+
+def start(graph: Graph, *, at: datetime) -> RunState:
+    """Return the state of a run whose entry node may run from `at` on."""
+    return RunState(ended={}, edges={}, ready={graph.entry: Ready(at)})
+
+
+def next_node(graph: Graph, state: RunState) -> tuple[str, Ready] | None:
+    """Return the node to run next and since when it may, or None when the run is over."""
+    if state.is_over:
+        return None
+    node_id = min(state.ready, key=lambda ready: (state.ready[ready].at, graph.position[ready]))
+    return node_id, state.ready[node_id]
+
+
+def advance(graph: Graph, state: RunState, *, node_id: str, outcome: Outcome, at: datetime) -> RunState:
+    """Return the state after `outcome` of a ready node; nodes that it opens may run from `at` on.
+
+    Raises NodeNotReady when the node is not ready, as when it ended before.
+    """
+    if node_id not in state.ready:
+        raise NodeNotReady(node_id)
+    ready = dict(state.ready)
+    match outcome:
+        case Waiting(until):
+            ready[node_id] = Ready(until, is_waiting=True)
+            return replace(state, ready=ready)
+        case Retrying(retry_at):
+            ready[node_id] = replace(ready[node_id], at=retry_at, failures=ready[node_id].failures + 1)
+            return replace(state, ready=ready)
+        case Failed():
+            del ready[node_id]
+            return replace(state, ready=ready, ended={**state.ended, node_id: NodeEnd.FAILED})
+        case Succeeded(taken):
+            del ready[node_id]
+            edges = {**state.edges, **{edge.key: edge.key in taken for edge in graph.outgoing[node_id]}}
+            ended = {**state.ended, node_id: NodeEnd.SUCCEEDED}
+            return _open_and_skip(graph, RunState(ended, edges, ready), after=node_id, at=at)
+
+
+def failed_node(state: RunState) -> str | None:
+    """Return the node that failed for good, if one did; there is at most one, since it ends the run."""
+    return next((node_id for node_id, end in state.ended.items() if end is NodeEnd.FAILED), None)
+
+
+def reopen(state: RunState, *, at: datetime, doubts_accepted: int) -> RunState:
+    """Return the state in which the failed node may run again from `at` on, with all its attempts: a redrive."""
+    failed = failed_node(state)
+    if failed is None:
+        return state
+    ended = {node_id: end for node_id, end in state.ended.items() if node_id != failed}
+    again = Ready(at, doubts_accepted=doubts_accepted)
+    return replace(state, ended=ended, ready={**state.ready, failed: again})
+
+
+def newly_skipped(before: RunState, after: RunState) -> list[str]:
+    """Return the nodes that were found dead between two states, in the order they were found."""
+    return [n for n, end in after.ended.items() if end is NodeEnd.SKIPPED and n not in before.ended]
+
+
+def _open_and_skip(graph: Graph, state: RunState, *, after: str, at: datetime) -> RunState:
+    """Follow the edges of the node that just ended: open what is fully decided, skip what is dead."""
+    ended, edges, ready = dict(state.ended), dict(state.edges), dict(state.ready)
+    to_look_at = deque(edge.target for edge in graph.outgoing[after])
+    while to_look_at:
+        node_id = to_look_at.popleft()
+        decided = [edges.get(edge.key) for edge in graph.incoming[node_id]]
+        if node_id in ended or node_id in ready or None in decided:
+            continue
+        if any(decided):
+            ready[node_id] = Ready(at)
+        else:
+            ended[node_id] = NodeEnd.SKIPPED
+            edges.update((edge.key, False) for edge in graph.outgoing[node_id])
+            to_look_at.extend(edge.target for edge in graph.outgoing[node_id])
+    return RunState(ended, edges, ready)
+
+
+def to_json(state: RunState) -> dict[str, Any]:
+    """Return the state as JSON for `Trigger.run_state`; `from_json` gives back an equal state."""
+    return {
+        "ended": {node_id: end.value for node_id, end in state.ended.items()},
+        "edges": dict(state.edges),
+        "ready": {node_id: _ready_to_json(ready) for node_id, ready in state.ready.items()},
+    }
+
+
+def from_json(stored: Mapping[str, Any]) -> RunState:
+    """Read what `to_json` wrote."""
+    return RunState(
+        ended={node_id: NodeEnd(end) for node_id, end in stored["ended"].items()},
+        edges=dict(stored["edges"]),
+        ready={
+            node_id: Ready(**{**ready, "at": datetime.fromisoformat(ready["at"])})
+            for node_id, ready in stored["ready"].items()
+        },
+    )
+
+
+def _ready_to_json(ready: Ready) -> dict[str, Any]:
+    """Write only what differs from a fresh node's, since this is stored with every move."""
+    stored: dict[str, Any] = {"at": ready.at.isoformat()}
+    for name in ("failures", "is_waiting", "doubts_accepted"):
+        if value := getattr(ready, name):
+            stored[name] = value
+    return stored

@@ -1,0 +1,43 @@
+"""Evidence: what a worker learned about steps of triggers that it no longer holds. It moves no trigger.
+
+A claim is lost to the sweep, when its lease ran out, or to a cancel. The send happened all the same, and the step says
+so: one that was `running` or found in doubt takes the outcome. If the node has been sent again meanwhile and
+succeeded, the earlier step stays in doubt and keeps what is known in its output.
+"""
+
+import logging
+from collections.abc import Iterable
+
+from execution.models import Step
+from execution.states import StepStatus, check_step_move
+
+logger = logging.getLogger(__name__)
+
+
+def add_evidence(steps: Iterable[Step]) -> None:
+    """Store late outcomes, inside the caller's transaction."""
+    for late in steps:
+        stored = Step.objects.select_for_update().filter(pk=late.pk).first()
+        if stored is None or stored.status not in (StepStatus.RUNNING, StepStatus.IN_DOUBT):
+            # A delay that was never stored, or an outcome that is known already.
+            continue
+        logger.warning("Late outcome of step %s: %s", late.pk, late.status)
+        if late.status == StepStatus.SUCCEEDED and _has_succeeded_since(stored):
+            stored.output = {**stored.output, "late_outcome": {"status": late.status, **late.output}}
+            stored.status, stored.finished_at = StepStatus.IN_DOUBT, late.finished_at
+        elif late.status == StepStatus.IN_DOUBT:
+            stored.status, stored.finished_at, stored.error = (
+                StepStatus.IN_DOUBT,
+                late.finished_at,
+                late.error,
+            )
+        else:
+            check_step_move(stored.status, late.status)
+            stored.status, stored.finished_at = late.status, late.finished_at
+            stored.provider, stored.message_id = late.provider, late.message_id
+            stored.output, stored.error = late.output, late.error
+        stored.save()
+
+
+def _has_succeeded_since(step: Step) -> bool:
+    return Step.objects.filter(trigger_id=step.trigger_id, node_id=step.node_id, status=StepStatus.SUCCEEDED).exists()

@@ -1,0 +1,135 @@
+"""Outcomes recorded in groups: steps completed, triggers moved, next nodes opened (DESIGN section 6, T4).
+
+Triggers that go to the same place are moved by one statement. What a claim no longer holds is not moved: its steps
+are kept as evidence (see `evidence`).
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from execution import engine
+from execution.claims import Claim, lock_held
+from execution.evidence import add_evidence
+from execution.models import DeadLetter, Step
+from execution.runs import Run
+from execution.states import StepStatus
+from execution.work import Result, new_step
+from triggers import bells
+from triggers.models import Trigger
+from triggers.states import TriggerStatus
+
+STEP_FIELDS = ["status", "provider", "message_id", "output", "error", "finished_at"]
+
+
+@transaction.atomic
+def record_results(claim: Claim, results: Sequence[Result], *, now: datetime, may_go_on: bool) -> list[Run]:
+    """Store what came of these nodes and move their triggers, as far as the claim still holds them.
+
+    A run whose next node is due stays claimed and is returned, unless `may_go_on` is False: then it is due for the
+    next claim. Bells for what is due within a minute are rung after commit.
+    """
+    held = lock_held(claim, [result.run.id for result in results])
+    mine = [result for result in results if result.run.id in held]
+    add_evidence([result.step for result in results if result.run.id not in held and result.step is not None])
+    steps = [result.step for result in mine if result.step is not None]
+    for result in mine:
+        before = result.run.state
+        result.run.state = _advanced(result, now=now)
+        steps += _skipped_steps(result.run, before, now=now)
+    if steps:
+        Step.objects.bulk_create(steps, update_conflicts=True, unique_fields=["id"], update_fields=STEP_FIELDS)
+    DeadLetter.objects.bulk_create(_dead_letter(result, now=now) for result in mine if result.run.state.has_failed)
+    return _move_triggers(claim, mine, now=now, may_go_on=may_go_on)
+
+
+def _advanced(result: Result, *, now: datetime) -> engine.RunState:
+    return engine.advance(
+        result.run.workflow.graph, result.run.state, node_id=result.node_id, outcome=result.outcome, at=now
+    )
+
+
+def _skipped_steps(run: Run, before: engine.RunState, *, now: datetime) -> list[Step]:
+    steps = []
+    for node_id in engine.newly_skipped(before, run.state):
+        node_type = run.workflow.graph.nodes[node_id].type
+        step = new_step(run, node_id, node_type, StepStatus.SKIPPED, attempt=0, started_at=now)
+        step.finished_at = now
+        steps.append(step)
+    return steps
+
+
+def _dead_letter(result: Result, *, now: datetime) -> DeadLetter:
+    history = result.run.history[result.node_id]
+    error = result.error or {"code": "unknown", "message": "", "is_transient": False}
+    return DeadLetter(
+        trigger_id=result.run.id,
+        node_id=result.node_id,
+        attempts=history.attempts,
+        first_failed_at=history.first_failed_at or now,
+        last_failed_at=now,
+        **error,
+    )
+
+
+def _move_triggers(claim: Claim, results: Sequence[Result], *, now: datetime, may_go_on: bool) -> list[Run]:
+    groups: defaultdict[str, list[UUID]] = defaultdict(list)
+    moves: dict[str, dict[str, Any]] = {}
+    going_on: list[Run] = []
+    for result in results:
+        move = _move(result, now=now, may_go_on=may_go_on)
+        name = json.dumps(move, default=str, sort_keys=True)
+        moves[name] = move
+        groups[name].append(result.run.id)
+        if move["status"] == TriggerStatus.PROCESSING:
+            going_on.append(result.run)
+    for name, trigger_ids in groups.items():
+        Trigger.objects.held_by(claim.id).filter(pk__in=trigger_ids).update(**moves[name])
+    _ring_for(claim.lane, moves.values(), now=now)
+    return going_on
+
+
+def _move(result: Result, *, now: datetime, may_go_on: bool) -> dict[str, Any]:
+    """Return the columns that change: the same for all triggers that go to the same place."""
+    run = result.run
+    following = engine.next_node(run.workflow.graph, run.state)
+    fields: dict[str, Any] = {
+        "run_state": engine.to_json(run.state),
+        "last_step_status": _last_step_status(result),
+        "error": {**result.error, "node_id": result.node_id} if result.error else None,
+        "updated_at": now,
+    }
+    if following is None:
+        has_failed = run.state.has_failed
+        return {
+            **fields,
+            "status": TriggerStatus.FAILED if has_failed else TriggerStatus.COMPLETED,
+            "current_node_id": result.node_id if has_failed else "",
+            "attempts": run.history[result.node_id].attempts if has_failed else 0,
+            "completed_at": now,
+            "claim_id": None,
+            "lease_expires_at": None,
+        }
+    node_id, ready = following
+    fields |= {"current_node_id": node_id, "attempts": ready.failures, "available_at": ready.at}
+    if ready.at <= now and may_go_on:
+        return {**fields, "status": TriggerStatus.PROCESSING}
+    return {**fields, "status": TriggerStatus.ENQUEUED, "claim_id": None, "lease_expires_at": None}
+
+
+def _last_step_status(result: Result) -> str:
+    if result.step is not None:
+        return StepStatus(result.step.status)
+    return StepStatus.IN_DOUBT if isinstance(result.outcome, engine.Failed) else StepStatus.SUCCEEDED
+
+
+def _ring_for(lane: str, moves: Any, *, now: datetime) -> None:
+    times = {move["available_at"] for move in moves if move["status"] == TriggerStatus.ENQUEUED}
+    for moment in sorted(times):
+        transaction.on_commit(partial(bells.ring_at, lane, moment, now=now), robust=True)

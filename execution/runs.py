@@ -1,0 +1,105 @@
+"""Runs: claimed triggers in a worker's memory, with what their earlier steps left behind."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from execution import engine
+from execution.models import Step
+from execution.states import StepStatus
+from triggers.models import Trigger
+from workflows.compiled import CompiledVersion, compiled_version
+from workflows.faults import DefinitionInvalid
+
+
+@dataclass(slots=True)
+class NodeHistory:
+    """What the steps of one node tell: attempts made, doubts, the first failure, a proof that it succeeded."""
+
+    attempts: int = 0
+    doubts: int = 0
+    first_failed_at: datetime | None = None
+    is_in_doubt: bool = False
+    succeeded: Step | None = None
+    waiting: Step | None = None
+
+    def add(self, step: Step) -> None:
+        """Take in one step; steps come in the order of their attempts."""
+        self.attempts = max(self.attempts, step.attempt)
+        self.is_in_doubt = step.status == StepStatus.IN_DOUBT
+        match step.status:
+            case StepStatus.IN_DOUBT:
+                self.doubts += 1
+            case StepStatus.FAILED:
+                self.first_failed_at = self.first_failed_at or step.finished_at
+            case StepStatus.SUCCEEDED:
+                self.succeeded = step
+            case StepStatus.WAITING:
+                self.waiting = step
+
+
+@dataclass(slots=True)
+class Run:
+    """One claimed trigger: where it stands and what its templates can name."""
+
+    trigger: Trigger
+    workflow: CompiledVersion
+    state: engine.RunState
+    history: defaultdict[str, NodeHistory] = field(default_factory=lambda: defaultdict(NodeHistory))
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def id(self) -> UUID:
+        """The trigger's id."""
+        return self.trigger.pk
+
+    def names(self) -> dict[str, Any]:
+        """Return what a template can name; the engine's own names win over the context's."""
+        return {
+            **self.trigger.context,
+            "recipient": self.trigger.recipient,
+            "steps": self.outputs,
+            "trigger": {"id": str(self.id)},
+            "workflow": {"key": self.workflow.workflow_key},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Unrunnable:
+    """A claimed trigger whose version can't be run any more, and why."""
+
+    trigger: Trigger
+    reason: str
+
+
+def load_runs(trigger_ids: Sequence[UUID]) -> tuple[list[Run], list[Unrunnable]]:
+    """Read claimed triggers and their steps, in two queries; triggers come back in the order asked for."""
+    triggers = Trigger.objects.in_bulk(list(trigger_ids))
+    runs: dict[UUID, Run] = {}
+    unrunnable: list[Unrunnable] = []
+    for trigger_id in trigger_ids:
+        trigger = triggers[trigger_id]
+        try:
+            workflow = compiled_version(trigger.version_id)
+        except DefinitionInvalid as error:
+            unrunnable.append(Unrunnable(trigger, str(error)))
+            continue
+        stored = trigger.run_state
+        state = (
+            engine.from_json(stored) if stored is not None else engine.start(workflow.graph, at=trigger.available_at)
+        )
+        runs[trigger_id] = Run(trigger, workflow, state)
+    # A trigger without a state may have steps too: of a worker that died before it recorded the first outcome.
+    _take_in_steps(runs, Step.objects.filter(trigger_id__in=list(runs)).order_by("attempt", "pk"))
+    return list(runs.values()), unrunnable
+
+
+def _take_in_steps(runs: dict[UUID, Run], steps: Iterable[Step]) -> None:
+    for step in steps:
+        run = runs[step.trigger_id]
+        run.history[step.node_id].add(step)
+        if step.status == StepStatus.SUCCEEDED:
+            run.outputs[step.node_id] = step.output

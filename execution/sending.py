@@ -1,0 +1,157 @@
+"""Rendering and sending, many at once and outside every transaction (DESIGN section 6).
+
+The threads here know no database. Each opens its own channel sessions and keeps them, so that a connection serves many
+messages; all are closed when the batch is done.
+"""
+
+import logging
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from queue import Empty, SimpleQueue
+from time import monotonic
+from types import TracebackType
+from typing import Any, Self
+
+from django.utils import timezone
+from templates.rendering import RenderError
+
+from channels.contract import (
+    OutgoingMessage,
+    PermanentSendError,
+    Receipt,
+    SendError,
+    Session,
+    TransientSendError,
+)
+from channels.registry import channel_for
+from execution.work import Send
+
+logger = logging.getLogger(__name__)
+
+# Once one answer is in, others are waited for this long, so that they are recorded in one transaction.
+GATHER_SECONDS = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one send: a receipt or an error, and the variables that the templates missed."""
+
+    send: Send
+    finished_at: datetime
+    receipt: Receipt | None = None
+    error: SendError | None = None
+    missing_variables: tuple[str, ...] = ()
+
+
+class Sender:
+    """Sends on up to `threads` threads; at most `room` messages are under way at once. For one batch."""
+
+    def __init__(self, *, threads: int, room: int) -> None:
+        self._limit = threads
+        self._room = room
+        self._threads: list[threading.Thread] = []
+        self._to_send: SimpleQueue[tuple[Send, dict[str, Any]] | None] = SimpleQueue()
+        self._answers: SimpleQueue[Answer] = SimpleQueue()
+        self.in_flight = 0
+
+    @property
+    def room(self) -> int:
+        """How many more messages may be given now."""
+        return self._room - self.in_flight
+
+    def submit(self, sends: Iterable[Send]) -> None:
+        """Start sending; the caller has stored the intents."""
+        for send in sends:
+            self.in_flight += 1
+            self._to_send.put((send, send.run.names()))
+        for _ in range(min(self._limit, self.in_flight) - len(self._threads)):
+            thread = threading.Thread(target=self._work, name="send", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def collect(self, *, timeout: float) -> list[Answer]:
+        """Wait up to `timeout` seconds for an answer and return it with those that come right behind it."""
+        answers: list[Answer] = []
+        until = monotonic() + timeout
+        while len(answers) < self.in_flight:
+            try:
+                answers.append(self._answers.get(timeout=max(until - monotonic(), 0)))
+            except Empty:
+                break
+            if len(answers) == 1:
+                until = monotonic() + GATHER_SECONDS
+        self.in_flight -= len(answers)
+        return answers
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._forget_unsent()
+        for _ in self._threads:
+            self._to_send.put(None)
+        if kind is None:
+            for thread in self._threads:
+                thread.join()
+
+    def _forget_unsent(self) -> None:
+        """Keep what has not begun from being sent when nobody is left to record it: the sweep has it sent again."""
+        while True:
+            try:
+                self._to_send.get_nowait()
+            except Empty:
+                return
+
+    def _work(self) -> None:
+        sessions: dict[str, Session] = {}
+        try:
+            while (job := self._to_send.get()) is not None:
+                self._answers.put(_answer(*job, sessions))
+        finally:
+            for session in sessions.values():
+                session.close()
+
+
+def _answer(send: Send, names: dict[str, Any], sessions: dict[str, Session]) -> Answer:
+    missing: list[str] = []
+    receipt: Receipt | None = None
+    error: SendError | None = None
+    try:
+        fields = _render(send, names, missing)
+        receipt = _session(send.node.type, sessions).send(OutgoingMessage(_message_key(send), fields))
+    except SendError as raised:
+        error = raised
+    except Exception as raised:  # a bug in one channel must not take the other messages along
+        logger.exception("Sending %s failed in a way its channel does not know", _message_key(send))
+        error = TransientSendError(provider=send.step.provider, code="internal_error", message=repr(raised))
+    return Answer(send, timezone.now(), receipt, error, tuple(dict.fromkeys(missing)))
+
+
+def _render(send: Send, names: dict[str, Any], missing: list[str]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for name, template in send.node.templates.items():
+        try:
+            rendered = template.render(names, strict=send.run.workflow.strict_variables)
+        except RenderError as error:
+            raise PermanentSendError(
+                provider=send.step.provider, code=error.code, message=f"{name}: {error.message}"
+            ) from None
+        fields[name] = rendered.text
+        missing.extend(rendered.missing_variables)
+    return fields
+
+
+def _session(node_type: str, sessions: dict[str, Session]) -> Session:
+    session = sessions.get(node_type)
+    if session is None:
+        session = sessions[node_type] = channel_for(node_type).open()
+    return session
+
+
+def _message_key(send: Send) -> str:
+    return f"{send.run.id}.{send.node.id}"

@@ -1,0 +1,41 @@
+"""Triggers whose version can't be run any more end as failed, so that none stays stuck."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+
+from execution.claims import Claim, lock_held
+from execution.models import DeadLetter
+from execution.runs import Unrunnable
+from triggers.models import Trigger
+from triggers.states import TriggerStatus
+
+
+@transaction.atomic
+def fail_unrunnable(claim: Claim, found: Sequence[Unrunnable], *, now: datetime) -> None:
+    """End these triggers with the reason, as far as the claim holds them."""
+    if not found:
+        return
+    held = lock_held(claim, [each.trigger.pk for each in found])
+    for each in found:
+        if each.trigger.pk not in held:
+            continue
+        node_id = each.trigger.current_node_id
+        error = {"code": "invalid_definition", "message": each.reason, "is_transient": False}
+        DeadLetter.objects.create(
+            trigger_id=each.trigger.pk,
+            node_id=node_id,
+            attempts=each.trigger.attempts,
+            first_failed_at=now,
+            last_failed_at=now,
+            **error,
+        )
+        Trigger.objects.filter(pk=each.trigger.pk).update(
+            status=TriggerStatus.FAILED,
+            error={**error, "node_id": node_id},
+            completed_at=now,
+            claim_id=None,
+            lease_expires_at=None,
+            updated_at=now,
+        )

@@ -1,0 +1,126 @@
+"""What happened, and what can be done about a trigger, over HTTP."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, status, viewsets
+from rest_framework.exceptions import APIException, NotFound
+from rest_framework.generics import ListAPIView, get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.roles import Capability
+from execution.cancel import AlreadyFinished, cancel_trigger
+from execution.filters import StepFilter
+from execution.models import Step
+from execution.pagination import OldestFirst
+from execution.redrive import NotFailed, redrive_matching, redrive_trigger
+from execution.serializers import (
+    CancellationSerializer,
+    RedriveCountSerializer,
+    RedriveFilterSerializer,
+    StepSerializer,
+)
+from triggers.models import Trigger
+from triggers.serializers import TriggerSerializer
+
+
+class TriggerConflict(APIException):
+    """409: the trigger does not stand where this could be done."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+
+
+class StepViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Step]):
+    """The execution log over all triggers."""
+
+    capability = Capability.READ_STEPS
+    queryset = Step.objects.all()
+    serializer_class = StepSerializer
+    filterset_class = StepFilter
+    lookup_value_converter = "uuid"
+
+
+class TriggerStepsView(ListAPIView[Step]):
+    """The execution log of one trigger, in the order things happened."""
+
+    capability = Capability.READ_STEPS
+    queryset = Step.objects.none()
+    serializer_class = StepSerializer
+
+    filter_backends = []
+    pagination_class = OldestFirst
+
+    def get_queryset(self) -> QuerySet[Step]:
+        """Return the trigger's steps. Raises Http404 without such a trigger."""
+        if getattr(self, "swagger_fake_view", False):
+            return Step.objects.none()
+        return get_object_or_404(Trigger.objects.without_bodies(), pk=self.kwargs["pk"]).steps.all()
+
+
+class CancelView(APIView):
+    """End a trigger."""
+
+    capability = Capability.MANAGE_TRIGGERS
+
+    @extend_schema(request=None, responses=CancellationSerializer)
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Cancel a trigger; the answer says what was already sent."""
+        try:
+            cancellation = cancel_trigger(pk)
+        except Trigger.DoesNotExist:
+            raise NotFound from None
+        except AlreadyFinished as error:
+            raise TriggerConflict(str(error), code="already_finished") from None
+        shown = TriggerSerializer(cancellation.trigger).data
+        return Response(
+            {
+                **shown,
+                "sent": StepSerializer(cancellation.sent, many=True).data,
+                "in_flight": StepSerializer(cancellation.in_flight, many=True).data,
+            }
+        )
+
+
+class RedriveView(APIView):
+    """Continue a failed trigger."""
+
+    capability = Capability.MANAGE_TRIGGERS
+
+    @extend_schema(request=None, responses=TriggerSerializer)
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Redrive a failed trigger from the node that failed."""
+        try:
+            trigger = redrive_trigger(pk)
+        except Trigger.DoesNotExist:
+            raise NotFound from None
+        except NotFailed as error:
+            raise TriggerConflict(str(error), code="not_failed") from None
+        return Response(TriggerSerializer(trigger).data)
+
+
+class RedriveMatchingView(APIView):
+    """Continue many failed triggers."""
+
+    capability = Capability.MANAGE_TRIGGERS
+
+    @extend_schema(request=RedriveFilterSerializer, responses=RedriveCountSerializer)
+    def post(self, request: Request) -> Response:
+        """Redrive failed triggers by filter, up to 1,000 a call, oldest first; call again while some remain."""
+        body = RedriveFilterSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        wanted = body.validated_data
+        triggers = Trigger.objects.all()
+        if "workflow" in wanted:
+            triggers = triggers.of_workflow(wanted["workflow"])
+        if "created_after" in wanted:
+            triggers = triggers.filter(created_at__gte=wanted["created_after"])
+        if "created_before" in wanted:
+            triggers = triggers.filter(created_at__lt=wanted["created_before"])
+        if "ids" in wanted:
+            triggers = triggers.filter(pk__in=wanted["ids"])
+        redriven, remaining = redrive_matching(triggers)
+        return Response({"redriven": redriven, "remaining": remaining})

@@ -1,0 +1,61 @@
+"""Health: alive, and ready (database, broker, age of the last sweep)."""
+
+from datetime import timedelta
+from typing import Any
+
+from celery import current_app
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+from kombu.exceptions import OperationalError
+
+from execution.models import SweepTick
+
+# The beat ticks each second; this many seconds without a tick mean that nothing late is being repaired.
+OLDEST_SWEEP = timedelta(seconds=30)
+
+
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Say that the process answers."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Say for each part whether it is there; 503 unless all are."""
+    checks = {"database": _database(), "broker": _broker(), "sweep": _sweep()}
+    is_ready = all(check["ok"] for check in checks.values())
+    return JsonResponse(
+        {"status": "ok" if is_ready else "unavailable", "checks": checks}, status=200 if is_ready else 503
+    )
+
+
+def _database() -> dict[str, Any]:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        return {"ok": False, "detail": type(error).__name__}
+    return {"ok": True}
+
+
+def _broker() -> dict[str, Any]:
+    with current_app.connection_for_write(connect_timeout=1) as broker:
+        try:
+            broker.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=2)
+        except (OperationalError, OSError, *broker.connection_errors) as error:
+            return {"ok": False, "detail": type(error).__name__}
+    return {"ok": True}
+
+
+def _sweep() -> dict[str, Any]:
+    try:
+        tick = SweepTick.objects.filter(pk=1).first()
+    except DatabaseError as error:
+        return {"ok": False, "detail": type(error).__name__}
+    if tick is None:
+        return {"ok": False, "detail": "never"}
+    age = timezone.now() - tick.ticked_at
+    return {"ok": age <= OLDEST_SWEEP, "age_seconds": round(age.total_seconds(), 1)}

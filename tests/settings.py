@@ -1,0 +1,25 @@
+"""The project's settings for a test run: its own database on the real PostgreSQL, nothing shared with another run."""
+
+import os
+import tempfile
+
+# Set once by the first process of the run and inherited by the others, so that all agree on the names.
+RUN = os.environ.setdefault("NOTIFYFLOW_TEST_RUN", f"{os.getpid():x}")
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")
+TEST_AMQP_URL = os.environ.get("TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672//")
+TEST_REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
+
+os.environ["DATABASE_URL"] = TEST_DATABASE_URL
+os.environ["SECRET_KEY"] = "a-key-for-tests-only-" + "x" * 40
+os.environ["NOTIFYFLOW_VAR"] = os.path.join(tempfile.gettempdir(), f"notifyflow-test-{RUN}-{WORKER}")
+for name in ("CELERY_BROKER_URL", "CACHE_URL", "EMAIL_URL", "SMS_PROVIDER", "TWILIO_ACCOUNT_SID", "DEBUG", "HTTPS"):
+    os.environ.pop(name, None)
+
+from notifyflow.settings import *  # noqa: E402, F403  # the environment above decides what these are
+from notifyflow.settings import DATABASES  # noqa: E402
+
+DATABASES["default"]["TEST"] = {"NAME": f"test_notifyflow_{RUN}"}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+WHITENOISE_AUTOREFRESH = True

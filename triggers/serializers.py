@@ -1,0 +1,147 @@
+"""Triggers as the API shows and takes them."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail, ValidationError
+
+from triggers.acceptance import TriggerRequest
+from triggers.models import Trigger
+from triggers.states import TriggerStatus
+from workflows.durations import LONGEST_DELAY
+from workflows.priorities import LANES, Priority
+
+LARGEST_CONTEXT_BYTES = 256 * 1024
+LARGEST_RECIPIENT_BYTES = 32 * 1024
+
+
+class MomentField(serializers.DateTimeField):
+    """A moment as RFC 3339 has it: with its offset, since a time without one means different moments."""
+
+    def to_internal_value(self, value: Any) -> datetime:
+        """Return the moment in UTC. Raises ValidationError without an offset and beyond the longest delay."""
+        if not isinstance(value, str):
+            self.fail("invalid", format="RFC 3339")
+        if value[-1:] not in "zZ" and not any(sign in value[-6:] for sign in "+-"):
+            raise ValidationError(
+                "Give the offset from UTC, as in 2026-03-05T09:00:00Z or ...+01:00.", code="no_offset"
+            )
+        moment: datetime = super().to_internal_value(value)
+        if moment > timezone.now() + LONGEST_DELAY:
+            raise ValidationError(f"This is more than {LONGEST_DELAY.days} days ahead.", code="too_far")
+        return moment
+
+
+@extend_schema_field({"type": "object", "additionalProperties": True})
+class ObjectField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
+    """A JSON object, kept as it is, up to a size."""
+
+    def __init__(self, *, largest: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.largest = largest
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Return the object. Raises ValidationError for other values and for what is too large."""
+        if not isinstance(data, dict):
+            raise ValidationError("This must be a JSON object.", code="invalid")
+        if self.largest is not None and encoded_size(data) > self.largest:
+            raise ValidationError(f"This is larger than {self.largest} bytes.", code="too_large")
+        return data
+
+    def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Return the object as it is."""
+        return value
+
+
+def encoded_size(value: object) -> int:
+    """Return how many bytes a value takes as compact JSON in UTF-8."""
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+class TriggerBodySerializer(serializers.Serializer[Trigger]):
+    """What an operator's system sends to trigger a workflow for a person."""
+
+    workflow = serializers.CharField(max_length=100, help_text="The workflow's id or key.")
+    idempotency_key = serializers.CharField(
+        max_length=255,
+        trim_whitespace=False,
+        required=False,
+        help_text="May come as the header Idempotency-Key instead.",
+    )
+    recipient = ObjectField(required=False, largest=LARGEST_RECIPIENT_BYTES)
+    context = ObjectField(required=False)
+    priority = serializers.ChoiceField(choices=LANES, required=False)
+    scheduled_at = MomentField(required=False, allow_null=True)
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Read the body. Unknown fields are refused together with everything else that is wrong."""
+        if not isinstance(data, Mapping):
+            raise ValidationError("The body must be a JSON object.", code="invalid")
+        errors: dict[str, Any] = {
+            name: [ErrorDetail("There is no such field.", "unknown_field")]
+            for name in sorted(data.keys() - self.fields.keys())
+        }
+        header = self.context.get("idempotency_key")
+        if header:
+            if data.get("idempotency_key", header) != header:
+                message = "The header Idempotency-Key says otherwise."
+                errors["idempotency_key"] = [ErrorDetail(message, "contradiction")]
+            data = {**data, "idempotency_key": header}
+        elif "idempotency_key" not in data:
+            errors["idempotency_key"] = [ErrorDetail("This field is required.", "required")]
+        try:
+            values: dict[str, Any] = super().to_internal_value(data)
+        except ValidationError as error:
+            raise ValidationError({**dict(error.detail), **errors}) from None
+        if errors:
+            raise ValidationError(errors)
+        return values
+
+    def request(self) -> TriggerRequest:
+        """Return the valid body as a request."""
+        values = self.validated_data
+        lane = values.get("priority")
+        return TriggerRequest(
+            workflow=values["workflow"],
+            idempotency_key=values["idempotency_key"],
+            recipient=values.get("recipient", {}),
+            context=values.get("context", {}),
+            priority=Priority.of_lane(lane) if lane else None,
+            scheduled_at=values.get("scheduled_at"),
+        )
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    """Why a trigger failed, or why its latest attempt did."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+    node_id = serializers.CharField()
+    is_transient = serializers.BooleanField()
+
+
+class TriggerSerializer(serializers.ModelSerializer[Trigger]):
+    """A trigger."""
+
+    workflow = serializers.UUIDField(source="workflow_id", read_only=True)
+    workflow_key = serializers.CharField(source="workflow.key", read_only=True)
+    workflow_version = serializers.IntegerField(source="version.number", read_only=True)
+    status = serializers.ChoiceField(choices=[s.value for s in TriggerStatus], read_only=True)
+    priority = serializers.ChoiceField(choices=LANES, source="lane", read_only=True)
+    recipient = ObjectField(read_only=True)
+    context = ObjectField(read_only=True)
+    error = ErrorSerializer(read_only=True, allow_null=True)
+
+    class Meta:
+        model = Trigger
+        fields = [
+            "id", "workflow", "workflow_key", "workflow_version", "idempotency_key", "status", "current_node_id",
+            "last_step_status", "attempts", "available_at", "scheduled_at", "priority", "recipient", "context", "error",
+            "created_at", "updated_at", "completed_at",
+        ]  # fmt: skip
+        read_only_fields = fields

@@ -1,0 +1,94 @@
+"""Triggers over HTTP: asking for them, and reading how far they are. What moves them is in `execution`."""
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import mixins, status, viewsets
+from rest_framework.exceptions import APIException, NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.roles import Capability
+from triggers.acceptance import UnknownWorkflow, WorkflowInactive, accept_trigger
+from triggers.filters import TriggerFilter
+from triggers.models import Trigger
+from triggers.serializers import LARGEST_CONTEXT_BYTES, TriggerBodySerializer, TriggerSerializer, encoded_size
+
+
+class InactiveConflict(APIException):
+    """409: the workflow takes no triggers."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "workflow_inactive"
+    default_detail = "The workflow is not active."
+
+
+class ContextTooLarge(APIException):
+    """413: the context is past its limit."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "context_too_large"
+    default_detail = f"The context is larger than {LARGEST_CONTEXT_BYTES} bytes."
+
+
+class TriggerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Trigger]):
+    """Trigger workflows, and watch the triggers."""
+
+    capability = {
+        "create": Capability.CREATE_TRIGGERS,
+        "list": Capability.MANAGE_TRIGGERS,
+        "retrieve": Capability.MANAGE_TRIGGERS,
+    }
+    queryset = Trigger.objects.all()
+    serializer_class = TriggerSerializer
+    filterset_class = TriggerFilter
+    lookup_value_converter = "uuid"
+
+    def get_queryset(self) -> QuerySet[Trigger]:
+        """Return triggers with what their answer shows, in one query."""
+        return Trigger.objects.select_related("workflow", "version").defer("run_state", "version__definition")
+
+    @extend_schema(
+        request=TriggerBodySerializer,
+        parameters=[
+            OpenApiParameter("Idempotency-Key", location=OpenApiParameter.HEADER, description="Instead of the field.")
+        ],
+        responses={
+            202: OpenApiResponse(TriggerSerializer, "Accepted and stored."),
+            200: OpenApiResponse(
+                TriggerSerializer,
+                "Asked for before: the trigger that stands, with `Idempotent-Replayed: true`, and "
+                "`Idempotent-Payload-Differs: true` when this request asked for something else.",
+            ),
+        },
+    )
+    def create(self, request: Request) -> Response:
+        """Trigger a workflow for a person, once per idempotency key."""
+        body = TriggerBodySerializer(
+            data=request.data, context={"idempotency_key": request.headers.get("Idempotency-Key")}
+        )
+        body.is_valid(raise_exception=True)
+        wanted = body.request()
+        if _is_too_large(request, wanted.context):
+            raise ContextTooLarge
+        try:
+            acceptance = accept_trigger(wanted)
+        except UnknownWorkflow:
+            raise NotFound("There is no such workflow.", code="unknown_workflow") from None
+        except WorkflowInactive:
+            raise InactiveConflict from None
+        shown = TriggerSerializer(acceptance.trigger).data
+        if acceptance.is_created:
+            return Response(shown, status=status.HTTP_202_ACCEPTED)
+        headers = {"Idempotent-Replayed": "true"}
+        if acceptance.payload_differs:
+            headers["Idempotent-Payload-Differs"] = "true"
+        return Response(shown, status=status.HTTP_200_OK, headers=headers)
+
+
+def _is_too_large(request: Request, context: dict[str, object]) -> bool:
+    """Say whether the context is past its limit; a body within the limit can't hold one that is not."""
+    try:
+        length = int(request.headers.get("Content-Length") or LARGEST_CONTEXT_BYTES + 1)
+    except ValueError:
+        length = LARGEST_CONTEXT_BYTES + 1
+    return length > LARGEST_CONTEXT_BYTES and encoded_size(context) > LARGEST_CONTEXT_BYTES

@@ -1,0 +1,63 @@
+"""The parts of a workflow: nodes and edges, typed and frozen. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from templates.rendering import Condition, Template
+
+
+class OnDoubt(StrEnum):
+    """What becomes of a step whose worker died before it knew the provider's answer."""
+
+    RESEND = "resend"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When a transient failure is tried again: by fixed intervals, or else by exponential backoff."""
+
+    max_attempts: int = 3
+    base: timedelta = timedelta(seconds=2)
+    factor: float = 2.0
+    cap: timedelta = timedelta(hours=1)
+    intervals: tuple[timedelta, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MessageNode:
+    """Sends one message over the channel that its type names."""
+
+    id: str
+    type: str
+    templates: Mapping[str, Template]
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    on_doubt: OnDoubt = OnDoubt.RESEND
+
+
+@dataclass(frozen=True, slots=True)
+class DelayNode:
+    """Holds its branch for a while, counted from when the branch reached it."""
+
+    id: str
+    delay: timedelta
+    type: str = "delay"
+
+
+Node = MessageNode | DelayNode
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Leads from one node to the next, when its condition holds or it has none."""
+
+    source: str
+    target: str
+    when: Condition | None = None
+
+    @property
+    def key(self) -> str:
+        """The edge's name in stored state; node ids hold no `>`, and no two edges join the same nodes."""
+        return f"{self.source}>{self.target}"

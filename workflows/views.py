@@ -1,0 +1,188 @@
+"""Workflows over HTTP."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_standardized_errors.formatter import flatten_errors
+from rest_framework import status, viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import APIException, NotFound, ValidationError
+from rest_framework.generics import get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.roles import Capability
+from workflows.faults import DefinitionInvalid
+from workflows.filters import WorkflowFilter
+from workflows.models import Workflow, WorkflowVersion
+from workflows.priorities import Priority
+from workflows.serializers import (
+    ValidationResultSerializer,
+    VersionSerializer,
+    WorkflowBodySerializer,
+    WorkflowSerializer,
+    fault_details,
+)
+from workflows.services import (
+    ActiveTriggersExist,
+    KeyTaken,
+    WorkflowDraft,
+    create_workflow,
+    delete_workflow,
+    set_active,
+    update_workflow,
+)
+
+
+class ActiveTriggersConflict(APIException):
+    """409: triggers of the workflow are under way."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "active_triggers_exist"
+
+
+ID_OR_KEY = OpenApiParameter("id", OpenApiTypes.STR, OpenApiParameter.PATH, description="The workflow's id or key.")
+
+
+@extend_schema(parameters=[ID_OR_KEY])
+@extend_schema_view(
+    list=extend_schema(parameters=[OpenApiParameter("id", exclude=True, location=OpenApiParameter.PATH)]),
+    create=extend_schema(parameters=[OpenApiParameter("id", exclude=True, location=OpenApiParameter.PATH)]),
+    validate=extend_schema(parameters=[OpenApiParameter("id", exclude=True, location=OpenApiParameter.PATH)]),
+)
+class WorkflowViewSet(viewsets.GenericViewSet[Workflow]):
+    """Describe what should happen: create, change, activate and validate workflows."""
+
+    capability = Capability.MANAGE_WORKFLOWS
+    queryset = Workflow.objects.present()
+    serializer_class = WorkflowSerializer
+    filterset_class = WorkflowFilter
+    lookup_url_kwarg = "id"
+    lookup_value_regex = "[^/]+"
+
+    def get_object(self) -> Workflow:
+        """Return the workflow with the id or key of the path. Raises Http404."""
+        return get_object_or_404(Workflow.objects.present().named(self.kwargs["id"]))
+
+    @extend_schema(responses=WorkflowSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        """List workflows, newest first."""
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(self._shown_many(page or []))
+
+    @extend_schema(request=WorkflowBodySerializer, responses={201: WorkflowSerializer})
+    def create(self, request: Request) -> Response:
+        """Create an inactive workflow, version 1."""
+        body = WorkflowBodySerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        try:
+            workflow = create_workflow(body.draft())
+        except KeyTaken:
+            raise ValidationError({"key": ["This key is taken."]}, code="key_taken") from None
+        return Response(self._shown(workflow), status=status.HTTP_201_CREATED)
+
+    def retrieve(self, request: Request, **_: str) -> Response:
+        """Show a workflow with its current definition."""
+        return Response(self._shown(self.get_object()))
+
+    @extend_schema(request=WorkflowBodySerializer, responses=WorkflowSerializer)
+    def update(self, request: Request, **_: str) -> Response:
+        """Replace a workflow; a changed definition becomes the next version."""
+        return self._change(request, is_partial=False)
+
+    @extend_schema(request=WorkflowBodySerializer(partial=True), responses=WorkflowSerializer)
+    def partial_update(self, request: Request, **_: str) -> Response:
+        """Change what is given; a changed definition becomes the next version."""
+        return self._change(request, is_partial=True)
+
+    def destroy(self, request: Request, **_: str) -> Response:
+        """Delete a workflow that has no trigger under way; its triggers stay readable and its key stays taken."""
+        try:
+            delete_workflow(self.get_object().pk)
+        except ActiveTriggersExist as error:
+            raise ActiveTriggersConflict(str(error)) from None
+        except Workflow.DoesNotExist:
+            raise NotFound from None
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None, responses=WorkflowSerializer)
+    @action(detail=True, methods=["post"])
+    def activate(self, request: Request, **_: str) -> Response:
+        """Let the workflow take triggers."""
+        return self._set_active(is_active=True)
+
+    @extend_schema(request=None, responses=WorkflowSerializer)
+    @action(detail=True, methods=["post"])
+    def deactivate(self, request: Request, **_: str) -> Response:
+        """Let the workflow take no new triggers; those under way go on."""
+        return self._set_active(is_active=False)
+
+    @extend_schema(request=WorkflowBodySerializer, responses=ValidationResultSerializer)
+    @action(detail=False, methods=["post"])
+    def validate(self, request: Request) -> Response:
+        """Say what is wrong with a workflow, without storing it."""
+        body = WorkflowBodySerializer(data=request.data)
+        if body.is_valid():
+            return Response({"valid": True, "errors": []})
+        errors = [{"code": e.code, "detail": e.detail, "attr": e.attr} for e in flatten_errors(body.errors)]
+        return Response({"valid": False, "errors": errors})
+
+    @extend_schema(responses=VersionSerializer(many=True))
+    @action(detail=True, filterset_class=None)
+    def versions(self, request: Request, **_: str) -> Response:
+        """List the workflow's versions, newest first."""
+        page = self.paginate_queryset(self.get_object().versions.all())
+        return self.get_paginated_response(VersionSerializer(page or [], many=True).data)
+
+    @extend_schema(
+        operation_id="workflows_versions_read",
+        parameters=[OpenApiParameter("number", OpenApiTypes.INT, OpenApiParameter.PATH)],
+        responses=VersionSerializer,
+    )
+    @action(detail=True, url_path=r"versions/(?P<number>[0-9]{1,9})")
+    def version(self, request: Request, number: str, **_: str) -> Response:
+        """Show one version of the workflow."""
+        version = get_object_or_404(self.get_object().versions.all(), number=int(number))
+        return Response(VersionSerializer(version).data)
+
+    def _change(self, request: Request, *, is_partial: bool) -> Response:
+        def change(workflow: Workflow, definition: dict[str, Any]) -> WorkflowDraft:
+            body = WorkflowBodySerializer(
+                workflow, data=request.data, partial=is_partial, context={"definition": definition}
+            )
+            body.is_valid(raise_exception=True)
+            before = WorkflowDraft(workflow.name, Priority(workflow.priority), definition, workflow.key)
+            return body.draft(before=before)
+
+        try:
+            workflow = update_workflow(self.get_object().pk, change)
+        except Workflow.DoesNotExist:
+            raise NotFound from None
+        return Response(self._shown(workflow))
+
+    def _set_active(self, *, is_active: bool) -> Response:
+        try:
+            workflow = set_active(self.get_object().pk, is_active=is_active)
+        except Workflow.DoesNotExist:
+            raise NotFound from None
+        except DefinitionInvalid as error:
+            raise ValidationError(fault_details(error.faults)) from None
+        return Response(self._shown(workflow))
+
+    def _shown(self, workflow: Workflow) -> Any:
+        return self._shown_many([workflow])[0]
+
+    def _shown_many(self, workflows: Iterable[Workflow]) -> Any:
+        """Show workflows with their current definitions, which one query brings."""
+        rows = list(workflows)
+        current = {workflow.pk: workflow.version for workflow in rows}
+        versions = WorkflowVersion.objects.filter(workflow__in=rows, number__in=set(current.values()))
+        definitions: dict[UUID, Any] = {
+            version.workflow_id: version.definition
+            for version in versions
+            if current[version.workflow_id] == version.number
+        }
+        return WorkflowSerializer(rows, many=True, context={"definitions": definitions}).data
