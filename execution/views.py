@@ -15,7 +15,6 @@ from accounts.roles import Capability
 from execution.cancel import AlreadyFinished, cancel_trigger
 from execution.filters import StepFilter
 from execution.models import Step
-from execution.pagination import OldestFirst
 from execution.redrive import NotFailed, redrive_matching, redrive_trigger
 from execution.serializers import (
     CancellationSerializer,
@@ -52,7 +51,7 @@ class TriggerStepsView(ListAPIView[Step]):
     serializer_class = StepSerializer
 
     filter_backends = []
-    pagination_class = OldestFirst
+    page_ordering = "id"
 
     def get_queryset(self) -> QuerySet[Step]:
         """Return the trigger's steps. Raises Http404 without such a trigger."""

@@ -51,9 +51,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "notifyflow.api.request_id.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "notifyflow.api.request_id.RequestIdMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -140,8 +140,11 @@ USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = VAR_DIR / "static" if IS_EMBEDDED else BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = IS_EMBEDDED or DEBUG
+if IS_EMBEDDED:
+    # Files come from the finders there, but whitenoise warns about a folder that is not there.
+    STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 if STATIC_ROOT.is_dir() and not WHITENOISE_USE_FINDERS:
     STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -216,6 +219,9 @@ SEND_THREADS = env.int("SEND_THREADS", default=32)
 # --- Celery: bells carry no work, so a lost or doubled message costs an empty query (DESIGN section 9) ---
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="memory://")
+if CELERY_BROKER_URL == "memory://":
+    # kombu warns about a URL without a host, also where none is needed.
+    CELERY_BROKER_URL = "memory://localhost/"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

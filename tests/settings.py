@@ -18,8 +18,11 @@ for name in ("CELERY_BROKER_URL", "CACHE_URL", "EMAIL_URL", "SMS_PROVIDER", "TWI
     os.environ.pop(name, None)
 
 from notifyflow.settings import *  # noqa: E402, F403  # the environment above decides what these are
-from notifyflow.settings import DATABASES  # noqa: E402
+from notifyflow.settings import DATABASES, REST_FRAMEWORK, VAR_DIR  # noqa: E402
 
 DATABASES["default"]["TEST"] = {"NAME": f"test_notifyflow_{RUN}"}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-WHITENOISE_AUTOREFRESH = True
+WHITENOISE_USE_FINDERS = True
+STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+REST_FRAMEWORK["TEST_REQUEST_DEFAULT_FORMAT"] = "json"

@@ -17,7 +17,8 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Pass the request on with an id."""
-        given = request.headers.get("X-Request-ID", "")
+        # Not request.headers: it is cached at its first use, and django-structlog shall find the id there.
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = given if SANE.fullmatch(given) else str(uuid7())
         request.META["HTTP_X_REQUEST_ID"] = request_id
         response = self.get_response(request)

@@ -1,0 +1,73 @@
+"""The parts of the embedded service: a web server, a Celery worker and the beat, each in a thread."""
+
+import threading
+from contextlib import suppress
+
+from celery import Celery
+from celery.beat import EmbeddedService, Scheduler
+from waitress.server import create_server
+
+from notifyflow.wsgi import application
+from triggers.bells import QUEUES
+
+WEB_THREADS = 8
+WORKER_THREADS = 2
+STOP_SECONDS = 30
+
+
+class Web:
+    """Serves the WSGI application with waitress."""
+
+    def __init__(self, *, host: str, port: int) -> None:
+        """Take the port. Raises OSError when it is taken."""
+        self._server = create_server(application, host=host, port=port, threads=WEB_THREADS, ident="notifyflow")
+        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the requests under way and close the port."""
+        self._server.task_dispatcher.shutdown()
+        self._server.close()
+
+    def _run(self) -> None:
+        # Closing the listening socket under its own loop is how waitress is stopped from outside.
+        with suppress(OSError):
+            self._server.run()
+
+
+class Worker:
+    """Runs the tasks of every queue."""
+
+    def __init__(self, app: Celery) -> None:
+        self._worker = app.WorkController(
+            pool="threads", concurrency=WORKER_THREADS, queues=[*QUEUES, app.conf.task_default_queue]
+        )
+        self._thread = threading.Thread(target=self._worker.start, name="worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin to take tasks."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more tasks and finish those under way."""
+        self._worker.stop()
+        self._thread.join(STOP_SECONDS)
+
+
+class Beat:
+    """Sends the sweep's tick each second; its schedule lives in memory."""
+
+    def __init__(self, app: Celery) -> None:
+        self._service = EmbeddedService(app, max_interval=1, thread=True, scheduler_cls=Scheduler)
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._service.daemon = True
+        self._service.start()
+
+    def stop(self) -> None:
+        """Stop ticking."""
+        self._service.stop()
