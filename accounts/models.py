@@ -27,7 +27,7 @@ class User(AbstractUser):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     role = models.CharField(max_length=20, choices=[(role.value, role.value) for role in Role])
 
-    objects: ClassVar[Users] = Users()  # type: ignore[misc]  # django-stubs types AbstractUser.objects by its own manager
+    objects: ClassVar[Users] = Users()
 
     REQUIRED_FIELDS = ["email"]
 

@@ -1,6 +1,5 @@
 """What did happen: steps, dead letters, and the sweep's sign of life."""
 
-
 from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from django.utils import timezone
-from templates.rendering import RenderError
 
 from channels.contract import (
     OutgoingMessage,
@@ -27,6 +26,7 @@ from channels.contract import (
 )
 from channels.registry import channel_for
 from execution.work import Send
+from templates.rendering import RenderError
 
 logger = logging.getLogger(__name__)
 

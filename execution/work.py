@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
-from templates.rendering import RenderError
-
 from execution import engine
 from execution.models import Step
 from execution.runs import Run
 from execution.states import StepStatus
+from templates.rendering import RenderError
 from workflows.nodes import DelayNode, MessageNode, OnDoubt
 
 # A step that takes its worker down with it must not do so for ever.

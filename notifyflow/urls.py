@@ -1,7 +1,7 @@
 """Every address: the API under /api/v1/, its documentation, health, and the admin."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
@@ -19,7 +19,7 @@ router.register("workflows", WorkflowViewSet, basename="workflow")
 router.register("triggers", TriggerViewSet, basename="trigger")
 router.register("steps", StepViewSet, basename="step")
 
-api = [
+api: list[URLPattern | URLResolver] = [
     path("auth/token/", TokenView.as_view(), name="token"),
     path("auth/token/refresh/", RefreshView.as_view(), name="token-refresh"),
     path("auth/token/revoke/", RevokeView.as_view(), name="token-revoke"),

@@ -1,5 +1,6 @@
 """Valid objects with no surprises."""
 
+from itertools import pairwise
 from typing import Any
 
 import factory
@@ -21,7 +22,7 @@ ANN = {"name": "Ann", "email": "ann@example.org", "phone": "+14155552671"}
 def definition(*nodes: dict[str, Any], edges: list[tuple[str, ...]] | None = None, **more: Any) -> dict[str, Any]:
     """Return a definition of these nodes: a chain in their order, or with edges `(from, to)` or `(from, to, when)`."""
     if edges is None:
-        edges = [(a["id"], b["id"]) for a, b in zip(nodes, nodes[1:], strict=False)]
+        edges = [(a["id"], b["id"]) for a, b in pairwise(nodes)]
     return {
         "entry_node_id": nodes[0]["id"],
         "nodes": list(nodes),

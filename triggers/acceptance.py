@@ -85,18 +85,18 @@ def insert_once(trigger: Trigger) -> bool:
     One statement in autocommit: a twin that is being inserted at this moment is waited for by the unique index, so
     after False the other one can be read. Django has no INSERT that skips a conflict and says so, hence the SQL.
     """
-    fields = Trigger._meta.concrete_fields
+    fields = [(field, field.column or "") for field in Trigger._meta.concrete_fields]
     quote = connection.ops.quote_name
     sql = "INSERT INTO {table} ({columns}) VALUES ({values}) ON CONFLICT ({conflict}) DO NOTHING".format(  # noqa: S608  # names come from the model
         table=quote(Trigger._meta.db_table),
-        columns=", ".join(quote(field.column) for field in fields),
+        columns=", ".join(quote(column) for _, column in fields),
         values=", ".join(["%s"] * len(fields)),
         conflict=f"{quote('workflow_id')}, {quote('idempotency_key')}",
     )
-    values = [field.get_db_prep_save(field.pre_save(trigger, True), connection) for field in fields]
+    values = [field.get_db_prep_save(field.pre_save(trigger, True), connection) for field, _ in fields]
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
 def _current_version(name: str) -> WorkflowVersion:

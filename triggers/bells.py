@@ -86,6 +86,6 @@ def _send(lane: str, *, countdown: float | None = None) -> None:
         logger.warning("The broker did not take the bell for lane %s; the sweep will ring: %s", lane, error)
 
 
-def _broker_errors() -> tuple[type[Exception], ...]:
+def _broker_errors() -> tuple[type[BaseException], ...]:
     connection = current_app.connection_for_write()
     return (OperationalError, OSError, *connection.connection_errors, *connection.channel_errors)

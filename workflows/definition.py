@@ -6,7 +6,6 @@ What a single node may say is in `node_parsing`; this module reads the whole.
 from dataclasses import dataclass
 
 from templates.rendering import Condition, TemplateSyntaxError, compile_condition
-
 from workflows.faults import DefinitionInvalid, Faults, join
 from workflows.graph import Graph, build_graph, find_cycle, unreachable
 from workflows.node_parsing import NODE_ID, parse_node

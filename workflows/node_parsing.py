@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import TypeGuard
 
 from templates.rendering import Template, TemplateSyntaxError, compile_template
-
 from workflows.durations import DurationInvalid, checked_delay, parse_duration
 from workflows.faults import Faults, join
 from workflows.node_types import DELAY, MessageType, TemplateField, known_names, message_type

@@ -189,4 +189,4 @@ class ValidationResultSerializer(serializers.Serializer[Any]):
     """Whether a body would be accepted, and what is wrong with it."""
 
     valid = serializers.BooleanField()
-    errors = FaultSerializer(many=True)
+    errors = FaultSerializer(many=True)  # type: ignore[assignment]  # DRF takes fields out of the class body, so this hides no attribute

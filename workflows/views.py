@@ -134,8 +134,8 @@ class WorkflowViewSet(viewsets.GenericViewSet[Workflow]):
     @action(detail=True, filterset_class=None)
     def versions(self, request: Request, **_: str) -> Response:
         """List the workflow's versions, newest first."""
-        page = self.paginate_queryset(self.get_object().versions.all())
-        return self.get_paginated_response(VersionSerializer(page or [], many=True).data)
+        versions: Any = self.get_object().versions.all()
+        return self.get_paginated_response(VersionSerializer(self.paginate_queryset(versions), many=True).data)
 
     @extend_schema(
         operation_id="workflows_versions_read",

@@ -3,9 +3,9 @@
 from typing import Any
 
 from django.db.models import Model, QuerySet
+from django.http import HttpRequest
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.exceptions import ValidationError
-from rest_framework.request import Request
 from rest_framework.views import APIView
 
 PAGING = {"cursor", "page_size", "format"}
@@ -14,14 +14,15 @@ PAGING = {"cursor", "page_size", "format"}
 class StrictFilterBackend(DjangoFilterBackend):
     """django-filter's backend that refuses unknown parameters."""
 
-    def filter_queryset(self, request: Request, queryset: QuerySet[Model], view: APIView) -> QuerySet[Any]:
+    def filter_queryset(self, request: HttpRequest, queryset: QuerySet[Model], view: APIView) -> QuerySet[Any]:
         """Apply the view's filters. Raises ValidationError (400) for unknown parameters and bad values."""
         filterset_class = self.get_filterset_class(view, queryset)
         known = set(filterset_class.base_filters) if filterset_class else set()
-        unknown = set(request.query_params) - known - PAGING
+        unknown = set(request.GET) - known - PAGING
         if unknown:
             message = f"There is no such parameter here; known are: {', '.join(sorted(known | PAGING))}."
             raise ValidationError({name: [message] for name in sorted(unknown)}, code="unknown_parameter")
-        if any("\x00" in value for values in request.query_params.lists() for value in values[1]):
+        if any("\x00" in value for values in request.GET.lists() for value in values[1]):
             raise ValidationError("A parameter can't hold the character NUL.", code="invalid")
-        return super().filter_queryset(request, queryset, view)
+        filtered: QuerySet[Any] = super().filter_queryset(request, queryset, view)
+        return filtered

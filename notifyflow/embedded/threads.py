@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import suppress
+from typing import Any
 
 from celery import Celery
 from celery.beat import EmbeddedService, Scheduler
@@ -61,11 +62,12 @@ class Beat:
     """Sends the sweep's tick each second; its schedule lives in memory."""
 
     def __init__(self, app: Celery) -> None:
-        self._service = EmbeddedService(app, max_interval=1, thread=True, scheduler_cls=Scheduler)
+        service: Any = EmbeddedService(app, max_interval=1, thread=True, scheduler_cls=Scheduler)
+        service.daemon = True
+        self._service = service
 
     def start(self) -> None:
         """Begin to tick."""
-        self._service.daemon = True
         self._service.start()
 
     def stop(self) -> None:

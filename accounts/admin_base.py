@@ -1,0 +1,89 @@
+"""What every admin page stands on: unfold's looks, the permission matrix's rules, lists that stay cheap.
+
+Django's own model permissions play no part here: what a role may do is in `accounts.roles` alone, and being a
+superuser opens nothing that the matrix denies.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from django.contrib.admin.filters import ListFilter, SimpleListFilter
+from django.db.models import Model
+from django.http import HttpRequest
+
+from accounts.admin_lists import BoundedPaginator
+from accounts.models import User
+from accounts.roles import Capability
+
+M = TypeVar("M", bound=Model)
+
+if TYPE_CHECKING:
+    # unfold carries no types; its ModelAdmin is Django's in another dress.
+    from django.contrib.admin import ModelAdmin
+else:
+    from unfold.admin import ModelAdmin as UnfoldAdmin
+
+    class ModelAdmin(UnfoldAdmin, Generic[M]):
+        """unfold's ModelAdmin, which can be written with the model it is for."""
+
+
+def may(request: HttpRequest, *capabilities: Capability) -> bool:
+    """Say whether whoever asks has one of these capabilities."""
+    return isinstance(request.user, User) and request.user.may(capabilities)
+
+
+class ConsoleAdmin(ModelAdmin[M]):
+    """Pages of a model for those who have a capability of `readable_with`; written with one of `writable_with`.
+
+    Filters are named in `list_filter` as classes; nothing else can be looked up by address, so that nobody has ten
+    million rows scanned by typing one.
+    """
+
+    readable_with: ClassVar[frozenset[Capability]]
+    writable_with: ClassVar[frozenset[Capability]] = frozenset()
+
+    list_filter: Sequence[type[ListFilter]] = ()
+    list_per_page = 50
+    list_disable_select_all = True
+    paginator = BoundedPaginator
+    show_full_result_count = False
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Say whether the model is shown in the navigation."""
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        """Say whether the pages can be read."""
+        return may(request, *self.readable_with)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Say whether a row can be made."""
+        return may(request, *self.writable_with)
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        """Say whether a row can be changed."""
+        return may(request, *self.writable_with)
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        """Say whether a row can be deleted."""
+        return may(request, *self.writable_with)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the actions on a selection, without the deletion that asks no service."""
+        actions: dict[str, Any] = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Say whether the address may narrow the list by `lookup`: by the filters shown, by nothing else."""
+        return any(
+            issubclass(each, SimpleListFilter) and each.parameter_name == lookup
+            for each in self.get_list_filter(request)
+            if isinstance(each, type)
+        )
+
+
+class ReadOnlyAdmin(ConsoleAdmin[M]):
+    """Pages of what the engine owns: read by those who may, written by nobody."""
+
+    writable_with: ClassVar[frozenset[Capability]] = frozenset()
