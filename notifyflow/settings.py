@@ -17,7 +17,8 @@ from triggers.states import TriggerStatus
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
-environ.Env.read_env(str(BASE_DIR / ".env"))
+if (BASE_DIR / ".env").is_file():
+    environ.Env.read_env(str(BASE_DIR / ".env"))
 
 VAR_DIR = Path(env.str("NOTIFYFLOW_VAR", default=str(BASE_DIR / "var")))
 IS_EMBEDDED = "DATABASE_URL" not in env.ENVIRON
@@ -147,7 +148,7 @@ WHITENOISE_USE_FINDERS = IS_EMBEDDED or DEBUG
 if IS_EMBEDDED:
     # Files come from the finders there, but whitenoise warns about a folder that is not there.
     STATIC_ROOT.mkdir(parents=True, exist_ok=True)
-if STATIC_ROOT.is_dir() and not WHITENOISE_USE_FINDERS:
+if not WHITENOISE_USE_FINDERS:
     STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
         "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
@@ -238,7 +239,9 @@ if CELERY_BROKER_URL == "memory://":
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_TASK_DEFAULT_QUEUE = "notifyflow.sweep"
+# Installations that share a broker need names of their own.
+QUEUE_PREFIX = env.str("QUEUE_PREFIX", default="notifyflow")
+CELERY_TASK_DEFAULT_QUEUE = f"{QUEUE_PREFIX}.sweep"
 CELERY_TASK_SOFT_TIME_LIMIT = 2 * LEASE_SECONDS
 CELERY_TASK_TIME_LIMIT = CELERY_TASK_SOFT_TIME_LIMIT + 15
 CELERY_TASK_PUBLISH_RETRY = False
@@ -270,7 +273,7 @@ CELERY_BEAT_SCHEDULE = {
         "task": "execution.sweep",
         "schedule": 1.0,
         # A tick that nobody took within a few seconds has been overtaken by the next one.
-        "options": {"queue": "notifyflow.sweep", "expires": 5},
+        "options": {"queue": CELERY_TASK_DEFAULT_QUEUE, "expires": 5},
     }
 }
 

@@ -3,6 +3,8 @@
 import os
 import tempfile
 
+from django.conf import global_settings
+
 # Set once by the first process of the run and inherited by the others, so that all agree on the names.
 RUN = os.environ.setdefault("NOTIFYFLOW_TEST_RUN", f"{os.getpid():x}")
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
@@ -17,12 +19,16 @@ os.environ["NOTIFYFLOW_VAR"] = os.path.join(tempfile.gettempdir(), f"notifyflow-
 for name in ("CELERY_BROKER_URL", "CACHE_URL", "EMAIL_URL", "SMS_PROVIDER", "TWILIO_ACCOUNT_SID", "DEBUG", "HTTPS"):
     os.environ.pop(name, None)
 
+# Queues and keys of this run alone, on brokers that other runs may use too.
+os.environ["QUEUE_PREFIX"] = os.environ["BROKER_KEY_PREFIX"] = f"notifyflow-test-{RUN}-{WORKER}"
+
 from notifyflow.settings import *  # noqa: E402, F403  # the environment above decides what these are
 from notifyflow.settings import DATABASES, REST_FRAMEWORK, VAR_DIR  # noqa: E402
 
 DATABASES["default"]["TEST"] = {"NAME": f"test_notifyflow_{RUN}"}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 WHITENOISE_USE_FINDERS = True
+STORAGES = global_settings.STORAGES
 STATIC_ROOT = VAR_DIR / "static"
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 REST_FRAMEWORK["TEST_REQUEST_DEFAULT_FORMAT"] = "json"

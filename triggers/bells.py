@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import redis.exceptions
 from celery import current_app
+from django.conf import settings
 from django.core.cache import cache
 from kombu.exceptions import OperationalError
 
@@ -29,10 +30,12 @@ PUBLISH_RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "int
 
 def queue_of(lane: str) -> str:
     """Return the queue that a lane's bells go to."""
-    return f"notifyflow.{lane}"
+    return f"{settings.QUEUE_PREFIX}.{lane}"
 
 
-QUEUES = tuple(queue_of(lane) for lane in LANES)
+def lane_queues() -> list[str]:
+    """Return the queues of all lanes, the most urgent first."""
+    return [queue_of(lane) for lane in LANES]
 
 
 def ring(lane: str) -> None:

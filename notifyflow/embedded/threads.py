@@ -9,7 +9,7 @@ from celery.beat import EmbeddedService, Scheduler
 from waitress.server import create_server
 
 from notifyflow.wsgi import application
-from triggers.bells import QUEUES
+from triggers.bells import lane_queues
 
 WEB_THREADS = 8
 WORKER_THREADS = 2
@@ -44,7 +44,7 @@ class Worker:
 
     def __init__(self, app: Celery) -> None:
         self._worker = app.WorkController(
-            pool="threads", concurrency=WORKER_THREADS, queues=[*QUEUES, app.conf.task_default_queue]
+            pool="threads", concurrency=WORKER_THREADS, queues=[*lane_queues(), app.conf.task_default_queue]
         )
         self._thread = threading.Thread(target=self._worker.start, name="worker", daemon=True)
 
