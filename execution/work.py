@@ -115,6 +115,8 @@ def _delay(run: Run, node: DelayNode, ready: engine.Ready, *, now: datetime) -> 
         until = ready.at + node.delay
         step = new_step(run, node.id, node.type, StepStatus.WAITING, attempt=1, started_at=ready.at)
         step.output = {"until": until.isoformat()}
+        # A delay that is over already, such as PT0S, ends within this claim, where no history is read again.
+        run.history[node.id].waiting = step
         return Result(run, node.id, step, engine.Waiting(until))
     waited = run.history[node.id].waiting
     if waited is not None:

@@ -1,0 +1,74 @@
+"""What an HTTP answer, or the lack of one, says about a message; for every provider that speaks HTTP."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+import requests
+from urllib3.exceptions import MaxRetryError, NewConnectionError
+
+from channels.contract import PermanentSendError, SendError, TransientSendError
+from channels.retry_after import parse_retry_after
+
+# The account is at fault, or the address of the service: nothing that the message could mend.
+_ACCOUNT_STATUSES = {401: "authentication_failed", 402: "account_suspended", 403: "authentication_failed"}
+_TRANSIENT_STATUSES = {408: "timeout", 425: "provider_error", 429: "rate_limited"}
+_PERMANENT_STATUSES = {413: "message_too_large"}
+# The provider began to work on the request and did not say how it ended.
+_IN_DOUBT_STATUSES = {500, 502, 504}
+
+
+def sort_status(status_code: int, *, provider: str, message: str, retry_after: str | None = None) -> SendError:
+    """Sort an answer outside 2xx by its status alone: 429, 5xx and account trouble pass, other 4xx stay.
+
+    `retry_after` is the raw header; `message` has no secrets.
+    """
+    pause = parse_retry_after(retry_after, now=datetime.now(UTC))
+    is_client_error = HTTPStatus.BAD_REQUEST <= status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+    if is_client_error and status_code not in _ACCOUNT_STATUSES | _TRANSIENT_STATUSES:
+        return PermanentSendError(
+            provider=provider,
+            code=_PERMANENT_STATUSES.get(status_code, "rejected"),
+            message=message,
+            status_code=status_code,
+        )
+    code = (_ACCOUNT_STATUSES | _TRANSIENT_STATUSES).get(status_code, "provider_error")
+    return TransientSendError(
+        provider=provider,
+        code=code,
+        message=message,
+        status_code=status_code,
+        retry_after=pause,
+        is_in_doubt=status_code in _IN_DOUBT_STATUSES,
+    )
+
+
+def sort_request_error(error: BaseException | None, *, provider: str) -> TransientSendError:
+    """Sort the failure of a request that brought no answer; all of them may pass."""
+    code = "connection_failed"
+    if isinstance(error, requests.Timeout):
+        code = "timeout"
+    elif isinstance(error, requests.exceptions.SSLError):
+        code = "tls_failed"
+    elif isinstance(error, ValueError):
+        code = "misconfigured"  # requests' errors about the URL, the proxy or a header are ValueErrors
+    # The text of the exception is left out: it may quote URLs and headers.
+    return TransientSendError(
+        provider=provider,
+        code=code,
+        message=f"no answer from {provider} ({type(error).__name__})",
+        is_in_doubt=_may_have_left(error),
+    )
+
+
+def _may_have_left(error: BaseException | None) -> bool:
+    """Tell whether the request may have reached the provider before it failed."""
+    before_sending = (
+        requests.ConnectTimeout,
+        requests.exceptions.ProxyError,
+        requests.exceptions.SSLError,
+        ValueError,
+    )
+    if error is None or isinstance(error, before_sending):
+        return False
+    cause = error.args[0] if error.args else None
+    return not (isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError))

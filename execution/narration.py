@@ -1,0 +1,144 @@
+"""What a trigger's row and steps say, in sentences for people. Pure: rows in, text out, the clock is an argument."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from accounts.admin_texts import at, at_and_how_far, how_far
+from execution.models import Step
+from execution.states import StepStatus
+from triggers.models import Trigger
+from triggers.states import TriggerStatus
+from workflows.words import in_words
+
+# A due trigger that nobody takes for so long points at missing workers.
+LONGEST_QUEUE = timedelta(minutes=1)
+
+TRIGGER_KINDS = {
+    TriggerStatus.ENQUEUED: "waiting",
+    TriggerStatus.PROCESSING: "busy",
+    TriggerStatus.COMPLETED: "good",
+    TriggerStatus.FAILED: "bad",
+    TriggerStatus.CANCELED: "",
+}
+STEP_KINDS = {
+    StepStatus.RUNNING: "busy",
+    StepStatus.WAITING: "waiting",
+    StepStatus.SUCCEEDED: "good",
+    StepStatus.FAILED: "bad",
+    StepStatus.IN_DOUBT: "doubt",
+    StepStatus.SKIPPED: "",
+}
+# What to do about an error, by its code, where more can be said than the message does.
+ADVICE = {
+    "empty_recipient": "The recipient has no such address; look at the recipient below and at the node's `to`.",
+    "invalid_address": "Look at the recipient below: the address can't be one.",
+    "invalid_number": "Look at the recipient below: the number can't be dialled.",
+    "recipient_refused": "The provider will not deliver to this address.",
+    "authentication_failed": "The provider refused our credentials: whoever runs the service has to look.",
+    "misconfigured": "The channel is not set up: whoever runs the service has to look.",
+    "outcome_unknown": "Look the message up at the provider first: a redrive sends it again.",
+    "invalid_definition": "The workflow's version can't be run here any more, as after a channel was taken out.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An error in words: what happened, whether trying again can help, what to do."""
+
+    code: str
+    message: str
+    outlook: str
+    advice: str
+
+
+def next_sentence(trigger: Trigger, steps: Sequence[Step], *, now: datetime) -> str:
+    """Say what happens with the trigger next, and when; `steps` are its steps, oldest first."""
+    match TriggerStatus(trigger.status):
+        case TriggerStatus.COMPLETED:
+            return f"Nothing more: it was completed {_ended(trigger, now=now)}."
+        case TriggerStatus.CANCELED:
+            return f"Nothing more: it was canceled {_ended(trigger, now=now)}."
+        case TriggerStatus.FAILED:
+            return (
+                f"Nothing, until somebody redrives it: it then goes on from node {trigger.current_node_id}, "
+                "with all its attempts. What was sent is not sent again."
+            )
+        case TriggerStatus.PROCESSING:
+            lease = at_and_how_far(trigger.lease_expires_at, now=now) if trigger.lease_expires_at else "its lease ends"
+            return (
+                f"A worker holds it and is at node {trigger.current_node_id}. "
+                f"If that worker is lost, the sweep frees the trigger after {lease}."
+            )
+        case TriggerStatus.ENQUEUED:
+            return _waiting(trigger, steps, now=now)
+
+
+def _waiting(trigger: Trigger, steps: Sequence[Step], *, now: datetime) -> str:
+    node, due = trigger.current_node_id, trigger.available_at
+    if due <= now:
+        waited = now - due
+        words = f"It is due: the next free worker of the lane {trigger.lane} takes it up at node {node}."
+        if waited > LONGEST_QUEUE:
+            words += f" It has been due since {at_and_how_far(due, now=now)}: is a worker of that lane running?"
+        return words
+    when = at_and_how_far(due, now=now)
+    if not steps:
+        return f"It starts at {when} with node {node}, as scheduled."
+    if any(step.node_id == node and step.status == StepStatus.WAITING for step in steps):
+        return f"It waits until {when} in the delay {node}, and goes on from there."
+    if trigger.attempts:
+        return f"Node {node} is tried again at {when}; {_times(trigger.attempts)} it has failed so far."
+    return f"It goes on at {when} with node {node}."
+
+
+def trouble(error: dict[str, object] | None, *, is_final: bool) -> Trouble | None:
+    """Put a step's or a trigger's error into words; None when there is none."""
+    if not error:
+        return None
+    code = str(error.get("code", "unknown"))
+    if error.get("is_transient"):
+        outlook = (
+            "This kind of error passes, but the node's attempts are used up." if is_final else "This kind of error passes."
+        )
+    else:
+        outlook = "Trying again as it is would not help, so it was not tried again."
+    return Trouble(code, str(error.get("message", "")), outlook, ADVICE.get(code, ""))
+
+
+def duration(step: Step, *, now: datetime) -> str:
+    """Say how long a step took, or how long it has been under way."""
+    if step.status == StepStatus.SKIPPED:
+        return ""
+    if step.finished_at is None:
+        return f"since {how_far(step.started_at, now=now)}".replace(" ago", "")
+    took = step.finished_at - step.started_at
+    if took < timedelta(seconds=10):
+        return f"{took / timedelta(milliseconds=1):,.0f} ms"
+    return in_words(timedelta(seconds=round(took.total_seconds())))
+
+
+def step_sentence(step: Step) -> str:
+    """Say what a step's status means, where the word alone doesn't."""
+    match StepStatus(step.status):
+        case StepStatus.SKIPPED if step.attempt == 0:
+            return "No edge that leads here was taken."
+        case StepStatus.SKIPPED:
+            return "The trigger was canceled while this was waiting."
+        case StepStatus.WAITING:
+            until = step.output.get("until")
+            return f"Waits until {at(datetime.fromisoformat(until))}." if until else "Waits."
+        case StepStatus.IN_DOUBT:
+            return "The worker was lost during the send, so it is unknown whether the message left."
+        case StepStatus.RUNNING:
+            return "Being sent, or its worker was lost a moment ago."
+        case _:
+            return ""
+
+
+def _ended(trigger: Trigger, *, now: datetime) -> str:
+    return at_and_how_far(trigger.completed_at, now=now) if trigger.completed_at else "some time ago"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

@@ -1,0 +1,1 @@
+"""The tags of the dialect: each parses itself from python-liquid's token stream into nodes."""

@@ -1,0 +1,118 @@
+"""`make run`'s process: ready with a carried-out example, stopped by signals, going on where it stopped."""
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.client import Client
+from tests.e2e.processes import Processes, answers, free_port, logs_shown_on_failure, wait_until
+
+pytestmark = pytest.mark.e2e
+
+SLOW: dict[str, Any] = {
+    "key": "slow",
+    "name": "Slow",
+    "entry_node_id": "wait",
+    "nodes": [{"id": "wait", "type": "delay", "delay_ms": 3000}, {"id": "text", "type": "sms", "body": "Late"}],
+    "edges": [{"from": "wait", "to": "text"}],
+}
+
+
+@pytest.fixture
+def port() -> int:
+    """Choose where the service answers."""
+    return free_port()
+
+
+@pytest.fixture
+def processes(tmp_path: Path, port: int) -> Iterator[Processes]:
+    """Prepare the environment of a newcomer: no setting but the folder and the port."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    environment = {**kept, "NOTIFYFLOW_VAR": str(tmp_path / "var"), "PORT": str(port)}
+    with Processes(tmp_path, environment) as running, logs_shown_on_failure(running):
+        yield running
+
+
+def start(processes: Processes, name: str) -> None:
+    """Start the service and wait until it says that it is ready."""
+    process = processes.start(name, sys.executable, "manage.py", "embedded")
+
+    def is_ready() -> bool:
+        assert process.poll() is None, "the service ended"
+        return "Ready at" in processes.log(name)
+
+    wait_until(is_ready, seconds=60, what="the service is ready")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_newcomer_sees_the_example_carried_out_and_can_stop_it(
+    processes: Processes, port: int, number: signal.Signals
+) -> None:
+    start(processes, "first")
+
+    log = processes.log("first")
+    steps = re.findall(r"^ +[\d.]+ s +(\w+) +(?:email|sms|delay) +(\w+)", log, re.MULTILINE)
+    assert [node for node, status in steps if status == "succeeded"] == ["confirm", "offer", "wait", "text", "feedback"]
+    outbox = sorted(path.name.split(".", 1)[1] for path in (processes.folder / "var" / "outbox").iterdir())
+    assert outbox == ["confirm.eml", "feedback.eml", "offer.eml", "text.sms.json"]
+    assert answers(f"http://127.0.0.1:{port}/readyz")
+    assert processes.stop("first", number) == 0
+    assert "Traceback" not in processes.log("first")
+
+
+def test_what_was_not_finished_goes_on_at_the_next_start(processes: Processes, port: int) -> None:
+    start(processes, "first")
+    client = Client(f"http://127.0.0.1:{port}", username="admin", password="notifyflow")
+    client.post("workflows/", SLOW)
+    client.post("workflows/slow/activate/")
+    recipient = {"phone": "+14155552671"}
+    _, trigger = client.post("triggers/", {"workflow": "slow", "idempotency_key": "k", "recipient": recipient})
+    assert processes.stop("first", signal.SIGINT) == 0
+
+    start(processes, "second")
+
+    client = Client(f"http://127.0.0.1:{port}", username="admin", password="notifyflow")
+    path = f"triggers/{trigger['id']}/"
+    wait_until(lambda: client.get(path)[1]["status"] == "completed", seconds=20, what="the trigger is completed")
+
+
+def test_killed_in_the_middle_it_goes_on_at_the_next_start(processes: Processes, port: int) -> None:
+    start(processes, "first")
+    client = Client(f"http://127.0.0.1:{port}", username="operator", password="notifyflow")
+    ids = []
+    for number in range(20):
+        body = {
+            "workflow": "order-shipped",
+            "idempotency_key": f"k{number}",
+            "recipient": {"name": "Ann", "email": "ann@example.org", "phone": "+14155552671"},
+            "context": {"order": {"id": number, "total": 60}},
+        }
+        ids.append(client.post("triggers/", body)[1]["id"])
+    processes.kill("first")
+
+    start(processes, "second")
+
+    client = Client(f"http://127.0.0.1:{port}", username="operator", password="notifyflow")
+
+    def are_done() -> bool:
+        return {client.get(f"triggers/{each}/")[1]["status"] for each in ids} == {"completed"}
+
+    wait_until(are_done, seconds=30, what="all triggers are completed")
+    outbox = processes.folder / "var" / "outbox"
+    assert all((outbox / f"{each}.feedback.eml").exists() for each in ids)
+
+
+def test_two_services_on_one_folder_are_refused_in_one_sentence(processes: Processes) -> None:
+    start(processes, "first")
+
+    second = processes.start("second", sys.executable, "manage.py", "embedded")
+
+    assert second.wait(30) == 1
+    assert "Another NotifyFlow runs on" in processes.log("second")
+    assert "Traceback" not in processes.log("second")

@@ -1,0 +1,68 @@
+"""HTTP answers and broken requests, sorted by table."""
+
+from datetime import timedelta
+
+import pytest
+import requests
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
+
+from channels.http_errors import sort_request_error, sort_status
+
+POOL = HTTPConnectionPool("provider.example")
+REFUSED = MaxRetryError(POOL, "/", NewConnectionError(POOL, "refused"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("status_code", "is_transient", "code", "is_in_doubt"),
+    [
+        (301, True, "provider_error", False),
+        (400, False, "rejected", False),
+        (401, True, "authentication_failed", False),
+        (402, True, "account_suspended", False),
+        (403, True, "authentication_failed", False),
+        (404, False, "rejected", False),
+        (408, True, "timeout", False),
+        (413, False, "message_too_large", False),
+        (422, False, "rejected", False),
+        (429, True, "rate_limited", False),
+        (500, True, "provider_error", True),
+        (502, True, "provider_error", True),
+        (503, True, "provider_error", False),
+        (504, True, "provider_error", True),
+    ],
+)
+def test_sort_status(status_code: int, is_transient: bool, code: str, is_in_doubt: bool) -> None:
+    error = sort_status(status_code, provider="postmark", message="no", retry_after="3")
+
+    assert (error.is_transient, error.code, error.is_in_doubt) == (is_transient, code, is_in_doubt)
+    assert (error.provider, error.status_code, error.message) == ("postmark", status_code, "no")
+    assert error.retry_after == (timedelta(seconds=3) if is_transient else None)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "is_in_doubt"),
+    [
+        (requests.ConnectTimeout(), "timeout", False),
+        (requests.ReadTimeout(), "timeout", True),
+        (requests.ConnectionError(REFUSED), "connection_failed", False),
+        (requests.ConnectionError(ProtocolError("reset")), "connection_failed", True),
+        (requests.ConnectionError(), "connection_failed", True),
+        (requests.exceptions.ProxyError(), "connection_failed", False),
+        (requests.exceptions.SSLError(), "tls_failed", False),
+        (requests.exceptions.ChunkedEncodingError(), "connection_failed", True),
+        (requests.exceptions.InvalidURL(), "misconfigured", False),
+        (requests.exceptions.InvalidHeader(), "misconfigured", False),
+        (None, "connection_failed", False),
+    ],
+)
+def test_sort_request_error(error: Exception | None, code: str, is_in_doubt: bool) -> None:
+    found = sort_request_error(error, provider="twilio")
+
+    assert (found.code, found.is_in_doubt, found.is_transient) == (code, is_in_doubt, True)
+
+
+def test_failed_request_does_not_quote_what_it_failed_on() -> None:
+    error = requests.exceptions.InvalidURL("https://user:hush@provider.example")
+
+    assert "hush" not in str(sort_request_error(error, provider="twilio"))
