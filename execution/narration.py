@@ -97,12 +97,9 @@ def trouble(error: dict[str, object] | None, *, is_final: bool) -> Trouble | Non
     if not error:
         return None
     code = str(error.get("code", "unknown"))
+    outlook = "Trying again as it is would not help, so it was not tried again."
     if error.get("is_transient"):
-        outlook = (
-            "This kind of error passes, but the node's attempts are used up." if is_final else "This kind of error passes."
-        )
-    else:
-        outlook = "Trying again as it is would not help, so it was not tried again."
+        outlook = "This kind of error passes" + (", but the node's attempts are used up." if is_final else ".")
     return Trouble(code, str(error.get("message", "")), outlook, ADVICE.get(code, ""))
 
 

@@ -8,8 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -75,6 +74,9 @@ class Processes:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+        # pytest shows this only when the test has failed.
+        for path in sorted(self.folder.glob("*.log")):
+            print(f"----- {path.name}\n{path.read_text(errors='replace')[-4000:]}")
 
 
 def wait_until(is_done: Callable[[], bool], *, seconds: float, what: str) -> None:
@@ -101,14 +103,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-@contextmanager
-def logs_shown_on_failure(processes: Processes) -> Iterator[None]:
-    """Print the end of each log when the test fails, since the processes' words are not pytest's."""
-    try:
-        yield
-    except BaseException:
-        for path in sorted(processes.folder.glob("*.log")):
-            print(f"----- {path.name}\n{path.read_text(errors='replace')[-4000:]}")
-        raise

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.client import Client
-from tests.e2e.processes import Processes, answers, free_port, logs_shown_on_failure, wait_until
+from tests.e2e.processes import Processes, answers, free_port, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -35,7 +35,7 @@ def processes(tmp_path: Path, port: int) -> Iterator[Processes]:
     """Prepare the environment of a newcomer: no setting but the folder and the port."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     environment = {**kept, "NOTIFYFLOW_VAR": str(tmp_path / "var"), "PORT": str(port)}
-    with Processes(tmp_path, environment) as running, logs_shown_on_failure(running):
+    with Processes(tmp_path, environment) as running:
         yield running
 
 

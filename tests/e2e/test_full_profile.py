@@ -15,7 +15,7 @@ from celery import Celery
 from psycopg.rows import dict_row
 
 from tests.e2e.client import Client
-from tests.e2e.processes import BIN, Processes, answers, free_port, logs_shown_on_failure, wait_until
+from tests.e2e.processes import BIN, Processes, answers, free_port, wait_until
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.twilio import ACCOUNT_SID, AUTH_TOKEN, FakeTwilio
 from tests.settings import RUN, TEST_AMQP_URL, TEST_DATABASE_URL, TEST_REDIS_URL
@@ -100,13 +100,13 @@ def processes(database: str, queues: None, smtp: FakeSmtp, twilio: FakeTwilio, t
         "TWILIO_FROM": "+14155550100",
         "TWILIO_API_BASE": twilio.url,
         "PROVIDER_TIMEOUT_SECONDS": "2",
-        "LEASE_SECONDS": "8",
+        "LEASE_SECONDS": "10",
         "CLAIM_WORK_SECONDS": "5",
         "CLAIM_LIMIT": "40",
         "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
         "STATIC_ROOT": str(tmp_path / "static"),
     }
-    with Processes(tmp_path, environment) as running, logs_shown_on_failure(running):
+    with Processes(tmp_path, environment) as running:
         running.manage("migrate", "--verbosity", "0")
         running.manage("createsuperuser", "--noinput", "--username", "root", "--email", "root@example.org")
         yield running

@@ -3,10 +3,12 @@
 import fcntl
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -34,6 +36,9 @@ class Command(BaseCommand):
         """Set up, start, show the example, and wait for the signal to stop."""
         if not settings.IS_EMBEDDED:
             raise CommandError("DATABASE_URL is set: that is the full profile; start it with `make up`.")
+        if isinstance(sys.stdout, TextIOWrapper):
+            # Whoever reads through a pipe or a file wants to see it happen too.
+            sys.stdout.reconfigure(line_buffering=True)
         password = os.environ.get("DEMO_PASSWORD") or DEFAULT_PASSWORD
         stop = _stop_event()
         with only_one(settings.VAR_DIR), ExitStack() as running:
