@@ -32,17 +32,16 @@ def parse_definition(raw: dict[str, object]) -> Definition:
     """
     faults = Faults()
     faults.unknown_fields(raw, "", set(FIELDS))
-    for name in ("entry_node_id", "nodes"):
-        if name not in raw:
-            faults.add(name, "required", "This field is required.")
+    entry = _given(raw, "", "entry_node_id", faults)
+    if "nodes" not in raw:
+        faults.add("nodes", "required", "This field is required.")
     strict = faults.typed(raw, "", "strict_variables", bool, default=False)
-    entry = faults.typed(raw, "", "entry_node_id", str, default="")
     nodes, node_ids = _parse_nodes(raw, faults)
     edges = _parse_edges(raw, faults)
     _check_graph(entry, node_ids, edges, faults)
     if faults.found:
         raise DefinitionInvalid(tuple(faults.found))
-    return Definition(graph=build_graph(entry=entry, nodes=nodes, edges=edges.values()), strict_variables=strict)
+    return Definition(graph=build_graph(entry=entry or "", nodes=nodes, edges=edges.values()), strict_variables=strict)
 
 
 def _parse_nodes(raw: dict[str, object], faults: Faults) -> tuple[list[Node], dict[str, int]]:
@@ -101,11 +100,8 @@ def _parse_edges(raw: dict[str, object], faults: Faults) -> dict[int, Edge]:
 
 def _parse_edge(item: dict[str, object], path: str, faults: Faults) -> Edge | None:
     faults.unknown_fields(item, path, {"from", "to", "when"})
-    for name in ("from", "to"):
-        if name not in item:
-            faults.add(join(path, name), "required", "This field is required.")
-    source = faults.typed(item, path, "from", str, default="")
-    target = faults.typed(item, path, "to", str, default="")
+    source = _given(item, path, "from", faults)
+    target = _given(item, path, "to", faults)
     when: Condition | None = None
     if item.get("when") is not None:
         text = faults.typed(item, path, "when", str, default="")
@@ -113,13 +109,22 @@ def _parse_edge(item: dict[str, object], path: str, faults: Faults) -> Edge | No
             when = compile_condition(text) if text or item["when"] == "" else None
         except TemplateSyntaxError as error:
             faults.add(join(path, "when"), "liquid_syntax", str(error))
-    return Edge(source, target, when) if source and target else None
+    return None if source is None or target is None else Edge(source, target, when)
 
 
-def _check_graph(entry: str, node_ids: dict[str, int], edges: dict[int, Edge], faults: Faults) -> None:
+def _given(raw: dict[str, object], path: str, name: str, faults: Faults) -> str | None:
+    """Return a required string, or None when it is missing or of another type, which is noted."""
+    if name not in raw:
+        faults.add(join(path, name), "required", "This field is required.")
+        return None
+    text = faults.typed(raw, path, name, str, default="")
+    return text if isinstance(raw[name], str) else None
+
+
+def _check_graph(entry: str | None, node_ids: dict[str, int], edges: dict[int, Edge], faults: Faults) -> None:
     if not node_ids:
         return
-    if entry and entry not in node_ids:
+    if entry is not None and entry not in node_ids:
         faults.add("entry_node_id", "unknown_node", f"There is no node with the id {entry!r}.")
     for index, edge in edges.items():
         for name, node_id in (("from", edge.source), ("to", edge.target)):
@@ -131,7 +136,7 @@ def _check_graph(entry: str, node_ids: dict[str, int], edges: dict[int, Edge], f
     cycle = find_cycle(pairs)
     if cycle:
         faults.add("edges", "cycle", f"The edges lead in a circle: {' -> '.join(cycle)}.")
-    if entry in node_ids:
+    if entry is not None and entry in node_ids:
         for node_id in unreachable(entry=entry, node_ids=node_ids, pairs=pairs):
             faults.add(
                 join("nodes", node_ids[node_id], "id"),

@@ -1,10 +1,13 @@
 """How long a delay lasts: ISO 8601 durations and milliseconds. Pure."""
 
+import re
 from datetime import timedelta
 
 import isodate
 
 LONGEST_DELAY = timedelta(days=3660)
+TOO_FINE = "A delay is given in whole milliseconds."
+FINER_THAN_MILLISECONDS = re.compile(r"[.,]\d{3}\d*[1-9]\d*S$")
 
 
 class DurationInvalid(ValueError):
@@ -17,8 +20,9 @@ def parse_duration(text: str) -> timedelta:
     Raises DurationInvalid for anything else: also for years and months, which have no fixed length
     (ISO 8601-1, 5.5.2.2 leaves their length to the calendar date they start from), and for negative ones.
     """
-    # isodate reads "P", "PT" and "P1DT" as durations; the standard wants a number after each designator.
-    if not any(character.isdigit() for character in text) or text.endswith("T"):
+    # isodate reads "P", "PT" and "P1DT" as durations, where the standard wants a number after each designator, and
+    # overlooks a line break at the end.
+    if not any(character.isdigit() for character in text) or text.endswith(("T", "\n")):
         raise DurationInvalid("This is not an ISO 8601 duration such as PT30M, PT24H or P7D.")
     try:
         duration = isodate.parse_duration(text)
@@ -26,6 +30,9 @@ def parse_duration(text: str) -> timedelta:
         raise DurationInvalid("This is not an ISO 8601 duration such as PT30M, PT24H or P7D.") from None
     if isinstance(duration, isodate.Duration):
         raise DurationInvalid("Years and months have no fixed length; write days, such as P30D.")
+    if FINER_THAN_MILLISECONDS.search(text):
+        # timedelta has rounded to microseconds by now, perhaps to a whole number of milliseconds.
+        raise DurationInvalid(TOO_FINE)
     return checked_delay(duration)
 
 
@@ -36,5 +43,5 @@ def checked_delay(delay: timedelta) -> timedelta:
     if delay > LONGEST_DELAY:
         raise DurationInvalid(f"A delay can't be longer than {LONGEST_DELAY.days} days.")
     if delay.microseconds % 1000:
-        raise DurationInvalid("A delay is given in whole milliseconds.")
+        raise DurationInvalid(TOO_FINE)
     return delay

@@ -39,10 +39,12 @@ def build_graph(*, entry: str, nodes: Iterable[Node], edges: Iterable[Edge]) -> 
 def find_cycle(pairs: Iterable[tuple[str, str]]) -> list[str]:
     """Return the nodes of one cycle, first one repeated at the end; empty when there is none."""
     graph: networkx.DiGraph[str] = networkx.DiGraph(list(pairs))
-    try:
-        cycle = networkx.find_cycle(graph)
-    except networkx.NetworkXNoCycle:
+    if networkx.is_directed_acyclic_graph(graph):
         return []
+    # find_cycle takes quadratic time on the way to a cycle, so it is shown only nodes that lie on one.
+    knots = networkx.strongly_connected_components(graph)
+    knot = next(knot for knot in knots if len(knot) > 1 or graph.has_edge(*2 * tuple(knot)))
+    cycle = networkx.find_cycle(graph.subgraph(knot))
     return [cycle[0][0], *(step[1] for step in cycle)]
 
 

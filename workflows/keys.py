@@ -18,5 +18,6 @@ def is_workflow_id(name: str) -> bool:
 
 
 def key_from(name: str) -> str:
-    """Make a key from a workflow's name; `workflow` when the name has no letter or digit to make one from."""
-    return slugify(name)[:80].strip("-_") or "workflow"
+    """Make a key from a workflow's name; `workflow` when it has no letter or digit to make one from."""
+    key = slugify(name)[:80].strip("-_")
+    return f"workflow-{key}".strip("-") if not key or is_workflow_id(key) else key
