@@ -226,7 +226,8 @@ class DeadLetterAdmin(ReadOnlyAdmin[DeadLetter]):
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
         """Offer a redrive while the letter is open."""
-        is_open = DeadLetter.objects.filter(pk=object_id, redriven_at=None).exists()
+        letter = self.get_object(request, object_id)
+        is_open = letter is not None and letter.redriven_at is None
         return super().get_actions_detail(request, object_id) if is_open else []  # type: ignore[misc]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

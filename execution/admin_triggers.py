@@ -192,11 +192,11 @@ class TriggerAdmin(ReadOnlyAdmin[Trigger]):
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
         """Offer what the trigger's status allows."""
         offered: list[Any] = super().get_actions_detail(request, object_id)  # type: ignore[misc]  # unfold's
-        status = Trigger.objects.filter(pk=object_id).values_list("status", flat=True).first()
+        trigger = self.get_object(request, object_id)
         fitting = set()
-        if status == TriggerStatus.FAILED:
+        if trigger and trigger.status == TriggerStatus.FAILED:
             fitting.add("triggers_trigger_redrive")
-        if status not in FINISHED:
+        if trigger and trigger.status not in FINISHED:
             fitting.add("triggers_trigger_cancel")
         return [action for action in offered if action.action_name in fitting]
 

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from channels.registry import channel_for
 from execution.claims import Claim, lock_held
-from execution.models import Step
+from execution.rows import insert_steps
 from execution.work import Send
 
 
@@ -20,5 +20,5 @@ def write_intents(claim: Claim, sends: Sequence[Send]) -> list[Send]:
     for send in allowed:
         send.step.claim_id = claim.id
         send.step.provider = channel_for(send.node.type).provider
-    Step.objects.bulk_create(send.step for send in allowed)
+    insert_steps([send.step for send in allowed])
     return allowed

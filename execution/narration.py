@@ -37,6 +37,7 @@ ADVICE = {
     "recipient_refused": "The provider will not deliver to this address.",
     "authentication_failed": "The provider refused our credentials: whoever runs the service has to look.",
     "misconfigured": "The channel is not set up: whoever runs the service has to look.",
+    "undefined_variable": "The workflow is strict and this trigger has no such value; a redrive would meet the same.",
     "outcome_unknown": "Look the message up at the provider first: a redrive sends it again.",
     "invalid_definition": "The workflow's version can't be run here any more, as after a channel was taken out.",
 }
@@ -108,7 +109,8 @@ def duration(step: Step, *, now: datetime) -> str:
     if step.status == StepStatus.SKIPPED:
         return ""
     if step.finished_at is None:
-        return f"since {how_far(step.started_at, now=now)}".replace(" ago", "")
+        since = how_far(step.started_at, now=now)
+        return "begun just now" if since == "now" else f"for {since.removesuffix(' ago')}"
     took = step.finished_at - step.started_at
     if took < timedelta(seconds=10):
         return f"{took / timedelta(milliseconds=1):,.0f} ms"
@@ -126,7 +128,7 @@ def step_sentence(step: Step) -> str:
             until = step.output.get("until")
             return f"Waits until {at(datetime.fromisoformat(until))}." if until else "Waits."
         case StepStatus.IN_DOUBT:
-            return "The worker was lost during the send, so it is unknown whether the message left."
+            return "It is unknown whether the message left: its worker was lost, or no clear answer came back."
         case StepStatus.RUNNING:
             return "Being sent, or its worker was lost a moment ago."
         case _:

@@ -18,14 +18,13 @@ from execution import engine
 from execution.claims import Claim, lock_held
 from execution.evidence import add_evidence
 from execution.models import DeadLetter, Step
+from execution.rows import insert_steps, update_outcomes
 from execution.runs import Run
 from execution.states import StepStatus
 from execution.work import Result, new_step
 from triggers import bells
 from triggers.models import Trigger
 from triggers.states import TriggerStatus
-
-STEP_FIELDS = ["status", "provider", "message_id", "output", "error", "finished_at"]
 
 
 @transaction.atomic
@@ -38,13 +37,14 @@ def record_results(claim: Claim, results: Sequence[Result], *, now: datetime, ma
     held = lock_held(claim, [result.run.id for result in results])
     mine = [result for result in results if result.run.id in held]
     add_evidence([result.step for result in results if result.run.id not in held and result.step is not None])
-    steps = [result.step for result in mine if result.step is not None]
+    ended = [result.step for result in mine if result.step is not None and not result.step._state.adding]
+    begun = [result.step for result in mine if result.step is not None and result.step._state.adding]
     for result in mine:
         before = result.run.state
         result.run.state = _advanced(result, now=now)
-        steps += _skipped_steps(result.run, before, now=now)
-    if steps:
-        Step.objects.bulk_create(steps, update_conflicts=True, unique_fields=["id"], update_fields=STEP_FIELDS)
+        begun += _skipped_steps(result.run, before, now=now)
+    update_outcomes(ended)
+    insert_steps(begun)
     DeadLetter.objects.bulk_create(_dead_letter(result, now=now) for result in mine if result.run.state.has_failed)
     return _move_triggers(claim, mine, now=now, may_go_on=may_go_on)
 

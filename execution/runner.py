@@ -23,10 +23,6 @@ from triggers import bells
 
 logger = logging.getLogger(__name__)
 
-# Messages under way at once for each sending thread: enough to keep it busy while outcomes are recorded, few enough
-# that a worker's death leaves few steps in doubt.
-ROOM_PER_THREAD = 4
-
 
 def advance_lane(lane: str) -> int:
     """Carry what is due in `lane` as far as it goes now, up to one batch. Return how many triggers were claimed.
@@ -38,8 +34,7 @@ def advance_lane(lane: str) -> int:
     if claim.is_full:
         bells.ring(lane)
     if claim.trigger_ids:
-        threads = settings.SEND_THREADS
-        with Sender(threads=threads, room=threads * ROOM_PER_THREAD) as sender:
+        with Sender(threads=settings.SEND_THREADS) as sender:
             Batch(claim, sender).work_off()
     return len(claim.trigger_ids)
 
@@ -78,7 +73,7 @@ class Batch:
         """Take as many runs as there is room for, those under way first, and see what each does next."""
         sends: list[Send] = []
         results: list[Result] = []
-        for run in self._take(self.sender.room, now):
+        for run in self._take(self.sender.room if self.sender.is_half_empty else 0, now):
             work = next_work(run, now=now)
             if isinstance(work, Send):
                 sends.append(work)

@@ -31,7 +31,12 @@ from templates.rendering import RenderError
 logger = logging.getLogger(__name__)
 
 # Once one answer is in, others are waited for this long, so that they are recorded in one transaction.
-GATHER_SECONDS = 0.01
+GATHER_SECONDS = 0.02
+# Sending begins on so few threads; while answers are slow to come, their number doubles up to the limit. A fast
+# provider is served best by few, since threads that only compute get in each other's way.
+FIRST_THREADS = 4
+ROOM_PER_THREAD = 4
+MOST_ROOM = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +51,15 @@ class Answer:
 
 
 class Sender:
-    """Sends on up to `threads` threads; at most `room` messages are under way at once. For one batch."""
+    """Sends on up to `threads` threads, for one batch.
 
-    def __init__(self, *, threads: int, room: int) -> None:
+    It gives itself room for so many messages under way as keep the threads busy, and no more, since each of them is in
+    doubt when the worker dies: more room while the provider is fast, more threads while it is slow.
+    """
+
+    def __init__(self, *, threads: int) -> None:
         self._limit = threads
-        self._room = room
+        self._room = self._least_room = threads * ROOM_PER_THREAD
         self._threads: list[threading.Thread] = []
         self._to_send: SimpleQueue[tuple[Send, dict[str, Any]] | None] = SimpleQueue()
         self._answers: SimpleQueue[Answer] = SimpleQueue()
@@ -61,15 +70,17 @@ class Sender:
         """How many more messages may be given now."""
         return self._room - self.in_flight
 
+    @property
+    def is_half_empty(self) -> bool:
+        """Whether it is time to give more: in halves, so that intents are written many at once."""
+        return 2 * self.in_flight <= self._room
+
     def submit(self, sends: Iterable[Send]) -> None:
         """Start sending; the caller has stored the intents."""
         for send in sends:
             self.in_flight += 1
             self._to_send.put((send, send.run.names()))
-        for _ in range(min(self._limit, self.in_flight) - len(self._threads)):
-            thread = threading.Thread(target=self._work, name="send", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        self._have_threads(FIRST_THREADS)
 
     def collect(self, *, timeout: float) -> list[Answer]:
         """Wait up to `timeout` seconds for an answer and return it with those that come right behind it."""
@@ -83,6 +94,11 @@ class Sender:
             if len(answers) == 1:
                 until = monotonic() + GATHER_SECONDS
         self.in_flight -= len(answers)
+        if self.in_flight:
+            self._room = self._least_room
+            self._have_threads(2 * len(self._threads))
+        else:
+            self._room = min(2 * self._room, max(MOST_ROOM, self._least_room))
         return answers
 
     def __enter__(self) -> Self:
@@ -98,6 +114,12 @@ class Sender:
         if kind is None:
             for thread in self._threads:
                 thread.join()
+
+    def _have_threads(self, wanted: int) -> None:
+        for _ in range(min(wanted, self._limit, self.in_flight) - len(self._threads)):
+            thread = threading.Thread(target=self._work, name="send", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _forget_unsent(self) -> None:
         """Keep what has not begun from being sent when nobody is left to record it: the sweep has it sent again."""

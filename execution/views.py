@@ -106,7 +106,9 @@ class RedriveMatchingView(APIView):
 
     capability = Capability.MANAGE_TRIGGERS
 
-    @extend_schema(operation_id="v1_triggers_redrive_matching", request=RedriveFilterSerializer, responses=RedriveCountSerializer)
+    @extend_schema(
+        operation_id="v1_triggers_redrive_matching", request=RedriveFilterSerializer, responses=RedriveCountSerializer
+    )
     def post(self, request: Request) -> Response:
         """Redrive failed triggers by filter, up to 1,000 a call, oldest first; call again while some remain."""
         body = RedriveFilterSerializer(data=request.data)
