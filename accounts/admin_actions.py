@@ -5,6 +5,8 @@ attributes; `confirmed` sets them, and puts a page between the button and the de
 with the id `dialog` comes up over the current one; without, the page itself.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -20,7 +22,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.enums import ActionVariant  # type: ignore[import-untyped]
 
-A = TypeVar("A", bound=ModelAdmin[Any])
+A = TypeVar("A", bound="ModelAdmin[Any]")
 Act = Callable[[A, HttpRequest, Any], None]
 View = Callable[[A, HttpRequest, str], HttpResponse]
 

@@ -4,10 +4,10 @@ Django's own model permissions play no part here: what a role may do is in `acco
 superuser opens nothing that the matrix denies.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from django.contrib.admin.filters import ListFilter, SimpleListFilter
+from django.contrib.admin import ShowFacets
+from django.contrib.admin.filters import SimpleListFilter
 from django.db.models import Model
 from django.http import HttpRequest
 
@@ -20,8 +20,10 @@ M = TypeVar("M", bound=Model)
 if TYPE_CHECKING:
     # unfold carries no types; its ModelAdmin is Django's in another dress.
     from django.contrib.admin import ModelAdmin
+    from django.contrib.admin.views.main import ChangeList
 else:
     from unfold.admin import ModelAdmin as UnfoldAdmin
+    from unfold.views import ChangeList
 
     class ModelAdmin(UnfoldAdmin, Generic[M]):
         """unfold's ModelAdmin, which can be written with the model it is for."""
@@ -30,6 +32,16 @@ else:
 def may(request: HttpRequest, *capabilities: Capability) -> bool:
     """Say whether whoever asks has one of these capabilities."""
     return isinstance(request.user, User) and request.user.may(capabilities)
+
+
+class ConsoleChangeList(ChangeList):
+    """A list that an address can sort by the columns of `sortable_by` alone, where Django takes any."""
+
+    def get_ordering_field(self, field_name: Any) -> Any:
+        """Return what to sort by, or None for a column that is not to be sorted by."""
+        if self.sortable_by is not None and field_name not in self.sortable_by:
+            return None
+        return super().get_ordering_field(field_name)
 
 
 class ConsoleAdmin(ModelAdmin[M]):
@@ -42,11 +54,11 @@ class ConsoleAdmin(ModelAdmin[M]):
     readable_with: ClassVar[frozenset[Capability]]
     writable_with: ClassVar[frozenset[Capability]] = frozenset()
 
-    list_filter: Sequence[type[ListFilter]] = ()
     list_per_page = 50
     list_disable_select_all = True
     paginator = BoundedPaginator
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Say whether the model is shown in the navigation."""
@@ -67,6 +79,10 @@ class ConsoleAdmin(ModelAdmin[M]):
     def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         """Say whether a row can be deleted."""
         return may(request, *self.writable_with)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Return the class of the list."""
+        return ConsoleChangeList
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Return the actions on a selection, without the deletion that asks no service."""

@@ -1,8 +1,10 @@
 """Paging and filters for lists of any length: nothing here counts, sorts or compares more rows than it shows."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from uuid import UUID
 
 from django.contrib.admin import ModelAdmin, SimpleListFilter
@@ -36,10 +38,10 @@ class BoundedPaginator(_Paginator):
 
     @cached_property
     def _counted(self) -> int:
-        return count_up_to(self.object_list, MOST_COUNTED + 1)  # type: ignore[arg-type]  # the admin gives querysets
+        return count_up_to(cast("QuerySet[Model]", self.object_list), MOST_COUNTED + 1)
 
     @property
-    def count(self) -> int:  # type: ignore[override]  # Django's is a cached property of the same type
+    def count(self) -> int:
         """How many rows the pages hold."""
         return min(self._counted, MOST_COUNTED)
 
@@ -120,7 +122,7 @@ class ExactFilter(SimpleListFilter):
         """Give the template what it needs, with what else narrows the list now."""
         others = [
             (name, value)
-            for name, values in changelist.filter_params.items()  # type: ignore[attr-defined]  # absent from the stubs
+            for name, values in changelist.filter_params.items()
             if name != self.parameter_name
             for value in values
         ]

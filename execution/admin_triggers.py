@@ -236,8 +236,9 @@ def trigger_context(trigger: Trigger, *, may_see_workflows: bool) -> dict[str, A
     steps = newest[:MOST_STEPS_SHOWN][::-1]
     is_over = trigger.status in FINISHED
     marks = {step.node_id: step.status for step in steps}
-    if not is_over and trigger.current_node_id:
-        marks.setdefault(trigger.current_node_id, "next")
+    # What failed and is tried again comes next, whatever its latest step says.
+    if not is_over and marks.get(trigger.current_node_id) not in (StepStatus.RUNNING, StepStatus.WAITING):
+        marks[trigger.current_node_id] = "next"
     return {
         "title": trigger.idempotency_key,
         "subtitle": None,

@@ -31,9 +31,9 @@ STEP_KINDS = {
 }
 # What to do about an error, by its code, where more can be said than the message does.
 ADVICE = {
-    "empty_recipient": "The recipient has no such address; look at the recipient below and at the node's `to`.",
-    "invalid_address": "Look at the recipient below: the address can't be one.",
-    "invalid_number": "Look at the recipient below: the number can't be dialled.",
+    "empty_recipient": "The trigger's recipient has no such address; look at it, and at the node's `to`.",
+    "invalid_address": "The trigger's recipient has an address that can't be one.",
+    "invalid_number": "The trigger's recipient has a number that can't be dialled.",
     "recipient_refused": "The provider will not deliver to this address.",
     "authentication_failed": "The provider refused our credentials: whoever runs the service has to look.",
     "misconfigured": "The channel is not set up: whoever runs the service has to look.",

@@ -280,3 +280,20 @@ CELERY_BEAT_SCHEDULE = {
 # --- logs ---
 
 LOGGING = logging_config(is_json=not IS_EMBEDDED and not DEBUG, level=env.str("LOG_LEVEL", default="INFO"))
+
+# --- the operator console: django-unfold's looks; its callbacks are named by path ---
+
+LOGIN_REDIRECT_URL = "admin:index"
+UNFOLD = {
+    "SITE_TITLE": "NotifyFlow",
+    "SITE_HEADER": "NotifyFlow",
+    "SITE_SUBHEADER": "Operator console",
+    "SITE_SYMBOL": "account_tree",
+    "SITE_URL": "",
+    "BORDER_RADIUS": "6px",
+    "SHOW_VIEW_ON_SITE": False,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "execution.console.favicon"}],
+    "STYLES": ["execution.console.stylesheet"],
+    "DASHBOARD_CALLBACK": "execution.console.dashboard",
+    "SIDEBAR": {"navigation": "execution.console.sidebar"},
+}

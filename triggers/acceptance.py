@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F
+from django.db.models.fields.json import KT
 from django.utils import timezone
 
 from triggers import bells
@@ -50,7 +51,7 @@ def accept_trigger(request: TriggerRequest) -> Acceptance:
 
     Raises UnknownWorkflow, and WorkflowInactive unless the trigger stands already.
     """
-    version = _current_version(request.workflow)
+    version, entry_node_id = _current_version(request.workflow)
     workflow = version.workflow
     if not workflow.is_active:
         try:
@@ -67,7 +68,7 @@ def accept_trigger(request: TriggerRequest) -> Acceptance:
         priority=workflow.priority if request.priority is None else request.priority.value,
         available_at=max(now, request.scheduled_at or now),
         scheduled_at=request.scheduled_at,
-        current_node_id=version.definition["entry_node_id"],
+        current_node_id=entry_node_id,
         recipient=request.recipient,
         context=request.context,
         created_at=now,
@@ -99,12 +100,14 @@ def insert_once(trigger: Trigger) -> bool:
         return bool(cursor.rowcount == 1)
 
 
-def _current_version(name: str) -> WorkflowVersion:
+def _current_version(name: str) -> tuple[WorkflowVersion, str]:
+    """Return a workflow's current version and its entry node; the definition itself stays in the database."""
     versions = WorkflowVersion.objects.select_related("workflow").filter(number=F("workflow__version"))
-    try:
-        return versions.get(workflow_id=name) if is_workflow_id(name) else versions.get(workflow__key=name)
-    except WorkflowVersion.DoesNotExist:
-        raise UnknownWorkflow(name) from None
+    versions = versions.filter(workflow_id=name) if is_workflow_id(name) else versions.filter(workflow__key=name)
+    version = versions.defer("definition").annotate(entry_node_id=KT("definition__entry_node_id")).first()
+    if version is None:
+        raise UnknownWorkflow(name)
+    return version, version.entry_node_id
 
 
 def _replay(request: TriggerRequest, version: WorkflowVersion) -> Acceptance:

@@ -6,15 +6,18 @@ in the order of their neighbours, then columns moved towards them. It gives numb
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import networkx
 
+from workflows.node_types import DELAY
+from workflows.words import NodeWords, describe
+
 BOX_WIDTH, BOX_HEIGHT = 208, 56
-GAP_X, GAP_Y, MARGIN = 32, 76, 16
-LABEL_LETTERS = 24
+BEND_WIDTH, GAP_X, GAP_Y, MARGIN = 16, 32, 76, 16
+LABEL_LETTERS, TITLE_LETTERS, CAPTION_LETTERS = 24, 19, 26
 # Beyond this a picture is a tangle, and a table says more.
 MOST_NODES_DRAWN = 60
 MOST_EDGES_DRAWN = 120
@@ -23,15 +26,26 @@ PASSES = 8
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A node's place, by its upper left corner."""
+    """A node's place, by its upper left corner; `mark` says what became of it in a run, if this shows one."""
 
-    id: str
-    type: str
+    node: NodeWords
     x: int
     y: int
-    is_entry: bool = False
+    mark: str = ""
     width: int = BOX_WIDTH
     height: int = BOX_HEIGHT
+
+    @property
+    def title(self) -> str:
+        """The node's id, as much as fits."""
+        return _shortened(self.node.id, TITLE_LETTERS)
+
+    @property
+    def caption(self) -> str:
+        """What the node is about, as much as fits: how long it waits, or the beginning of what it says."""
+        texts = dict(self.node.texts)
+        about = self.node.timing if self.node.type == DELAY else texts.get("subject") or texts.get("body") or ""
+        return _shortened(about, CAPTION_LETTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +63,12 @@ class Arrow:
     @property
     def label_width(self) -> int:
         """How wide the label's box is."""
-        return 7 * len(self.label) + 14
+        return _label_width(self.label)
+
+    @property
+    def label_left(self) -> int:
+        """Where the label's box begins, counted from its middle."""
+        return -self.label_width // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +86,26 @@ class _Net:
     """The nodes and bends of a picture, row by row; a chain is an edge with its bends."""
 
     rows: list[list[str]]
-    chains: dict[tuple[str, str], list[str]]
-    above: dict[str, list[str]]
-    below: dict[str, list[str]]
+    chains: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    widths: dict[str, int] = field(default_factory=dict)
+    above: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    below: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
-def draw(definition: Mapping[str, Any]) -> Drawing | None:
-    """Return the picture of a definition that was valid once, or None when it is too large for one."""
+def draw(definition: Mapping[str, Any], marks: Mapping[str, str] | None = None) -> Drawing | None:
+    """Return the picture of a definition that was valid once, or None when it is too large for one.
+
+    `marks` gives nodes a word each, such as the status of their latest step.
+    """
     nodes: Sequence[Mapping[str, Any]] = definition["nodes"]
     edges: Sequence[Mapping[str, Any]] = definition.get("edges", [])
     if len(nodes) > MOST_NODES_DRAWN or len(edges) > MOST_EDGES_DRAWN:
         return None
-    net = _net([node["id"] for node in nodes], [(edge["from"], edge["to"]) for edge in edges])
+    net = _net([node["id"] for node in nodes], edges)
     _untangle(net)
     centres = _centres(net)
-    left = min(centres[name] - _width(name) / 2 for name in centres)
-    right = max(centres[name] + _width(name) / 2 for name in centres)
+    left = min(centres[name] - net.widths[name] / 2 for name in centres)
+    right = max(centres[name] + net.widths[name] / 2 for name in centres)
     points = {
         name: (round(centres[name] - left) + MARGIN, MARGIN + depth * (BOX_HEIGHT + GAP_Y))
         for depth, row in enumerate(net.rows)
@@ -91,27 +114,32 @@ def draw(definition: Mapping[str, Any]) -> Drawing | None:
     return Drawing(
         width=round(right - left) + 2 * MARGIN,
         height=len(net.rows) * (BOX_HEIGHT + GAP_Y) - GAP_Y + 2 * MARGIN,
-        boxes=tuple(_box(node, points, definition["entry_node_id"]) for node in nodes),
+        boxes=tuple(
+            Box(node, points[node.id][0] - BOX_WIDTH // 2, points[node.id][1], (marks or {}).get(node.id, ""))
+            for node in describe(definition)
+        ),
         arrows=tuple(_arrow(edge, net, points) for edge in edges),
     )
 
 
-def _net(node_ids: Sequence[str], pairs: Sequence[tuple[str, str]]) -> _Net:
+def _net(node_ids: Sequence[str], edges: Sequence[Mapping[str, Any]]) -> _Net:
     graph: networkx.DiGraph[str] = networkx.DiGraph()
     graph.add_nodes_from(node_ids)
-    graph.add_edges_from(pairs)
+    graph.add_edges_from((edge["from"], edge["to"]) for edge in edges)
     depth: dict[str, int] = {}
     for name in networkx.topological_sort(graph):
         depth[name] = max((depth[before] + 1 for before in graph.predecessors(name)), default=0)
-    rows: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
+    net = _Net([[] for _ in range(max(depth.values()) + 1)])
     for name in node_ids:
-        rows[depth[name]].append(name)
-    net = _Net(rows, {}, defaultdict(list), defaultdict(list))
-    for source, target in pairs:
+        net.rows[depth[name]].append(name)
+        net.widths[name] = BOX_WIDTH
+    for edge in edges:
+        source, target = edge["from"], edge["to"]
         # Node ids hold no blank, so a bend can't be taken for a node.
-        bends = [f"{source} {target} {row}" for row in range(depth[source] + 1, depth[target])]
-        for row, bend in enumerate(bends, start=depth[source] + 1):
-            rows[row].append(bend)
+        bends = {f"{source} {target} {row}": row for row in range(depth[source] + 1, depth[target])}
+        for bend, row in bends.items():
+            net.rows[row].append(bend)
+            net.widths[bend] = BEND_WIDTH + _label_width(_shortened(edge.get("when") or "", LABEL_LETTERS))
         net.chains[source, target] = chain = [source, *bends, target]
         for upper, lower in pairwise(chain):
             net.below[upper].append(lower)
@@ -126,7 +154,7 @@ def _untangle(net: _Net) -> None:
         neighbours = net.above if turn % 2 == 0 else net.below
         for row in net.rows if turn % 2 == 0 else reversed(net.rows):
             place = {name: index for each in net.rows for index, name in enumerate(each)}
-            row.sort(key=lambda name: _mean((place[other] for other in neighbours[name]), default=place[name]))  # noqa: B023  # used at once
+            row.sort(key=lambda name: _mean((place[other] for other in neighbours[name]), default=place[name]))
         crossings = _crossings(net)
         if crossings < fewest:
             best, fewest = [list(row) for row in net.rows], crossings
@@ -144,26 +172,23 @@ def _crossings(net: _Net) -> int:
 
 def _centres(net: _Net) -> dict[str, float]:
     """Return the middle of each box and bend: near its neighbours', and no two of a row too close."""
-    centres: dict[str, float] = {}
-    for row in net.rows:
-        places = _apart(row, [0.0] * len(row))
-        centres.update(zip(row, places, strict=True))
+    centres = dict.fromkeys(net.widths, 0.0)
     for turn in range(2 * PASSES):
         neighbours = net.above if turn % 2 == 0 else net.below
         for row in net.rows if turn % 2 == 0 else reversed(net.rows):
             wanted = [_mean((centres[other] for other in neighbours[name]), default=centres[name]) for name in row]
-            centres.update(zip(row, _apart(row, wanted), strict=True))
+            centres.update(zip(row, _apart([net.widths[name] for name in row], wanted), strict=True))
     return centres
 
 
-def _apart(row: Sequence[str], wanted: Sequence[float]) -> list[float]:
+def _apart(widths: Sequence[int], wanted: Sequence[float]) -> list[float]:
     """Return places in this order, far enough apart, each as near to the wanted one as its neighbours let it.
 
     Those that would overlap form a block, which sits in the middle of what its members want.
     """
     offsets = [0.0]
-    for before, after in pairwise(row):
-        offsets.append(offsets[-1] + (_width(before) + _width(after)) / 2 + GAP_X)
+    for before, after in pairwise(widths):
+        offsets.append(offsets[-1] + (before + after) / 2 + GAP_X)
     blocks: list[list[float]] = []
     for place, offset in zip(wanted, offsets, strict=False):
         blocks.append([place - offset])
@@ -178,38 +203,40 @@ def _mean(values: Iterable[float], default: float = 0.0) -> float:
     return sum(found) / len(found) if found else default
 
 
-def _width(name: str) -> int:
-    return GAP_X // 2 if " " in name else BOX_WIDTH
-
-
-def _box(node: Mapping[str, Any], points: Mapping[str, tuple[int, int]], entry: str) -> Box:
-    x, y = points[node["id"]]
-    return Box(node["id"], node["type"], x - BOX_WIDTH // 2, y, is_entry=node["id"] == entry)
-
-
 def _arrow(edge: Mapping[str, Any], net: _Net, points: Mapping[str, tuple[int, int]]) -> Arrow:
-    source, target = edge["from"], edge["to"]
-    chain = net.chains[source, target]
-    path = ""
-    ways: list[tuple[int, int, int, int]] = []
+    chain = net.chains[edge["from"], edge["to"]]
+    path = f"M{points[chain[0]][0]},{points[chain[0]][1] + BOX_HEIGHT}"
     for upper, lower in pairwise(chain):
         (x1, top), (x2, y2) = points[upper], points[lower]
         y1 = top + BOX_HEIGHT
         middle = (y1 + y2) // 2
-        path += f"M{x1},{y1}" if not path else f"L{x1},{y1}"
-        path += f"C{x1},{middle} {x2},{middle} {x2},{y2}"
-        ways.append((x1, y1, x2, y2))
+        path += f"L{x1},{y1}C{x1},{middle} {x2},{middle} {x2},{y2}"
+    x, y = _label_place(chain, net, points)
     when = edge.get("when") or ""
-    # Where many leave, a label stands near the end; where many meet, near the beginning: there it is alone.
-    x1, y1, x2, y2 = ways[-1] if len(net.below[source]) >= len(net.above[target]) else ways[0]
-    share = 0.72 if len(net.below[source]) >= len(net.above[target]) else 0.28
+    return Arrow(chain[0], chain[-1], path, when, _shortened(when, LABEL_LETTERS), x, y)
+
+
+def _label_place(chain: Sequence[str], net: _Net, points: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+    """Return the middle of an edge's label: on its bend, which has room for it, or else where it stands alone.
+
+    That is near the end where many edges leave, and near the beginning where many meet.
+    """
+    bends = chain[1:-1]
+    if bends:
+        x, top = points[bends[len(bends) // 2]]
+        return x, top + BOX_HEIGHT // 2
+    (x1, top), (x2, y2) = points[chain[0]], points[chain[-1]]
+    y1 = top + BOX_HEIGHT
+    share = 0.72 if len(net.below[chain[0]]) >= len(net.above[chain[-1]]) else 0.28
+    # The curve is a cubic whose inner points are level with its ends, so x goes like this while y goes evenly.
     along = 3 * share**2 - 2 * share**3
-    return Arrow(
-        source=source,
-        target=target,
-        path=path,
-        when=when,
-        label=when if len(when) <= LABEL_LETTERS else f"{when[: LABEL_LETTERS - 1]}…",
-        label_x=round(x1 + (x2 - x1) * along),
-        label_y=round(y1 + (y2 - y1) * share),
-    )
+    return round(x1 + (x2 - x1) * along), round(y1 + (y2 - y1) * share)
+
+
+def _label_width(label: str) -> int:
+    return 7 * len(label) + 14 if label else 0
+
+
+def _shortened(text: str, most: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"

@@ -44,7 +44,8 @@ def find_cycle(pairs: Iterable[tuple[str, str]]) -> list[str]:
     # find_cycle takes quadratic time on the way to a cycle, so it is shown only nodes that lie on one.
     knots = networkx.strongly_connected_components(graph)
     knot = next(knot for knot in knots if len(knot) > 1 or graph.has_edge(*2 * tuple(knot)))
-    cycle = networkx.find_cycle(graph.subgraph(knot))
+    # A set of strings is in another order in each process; the error shall be the same.
+    cycle = networkx.find_cycle(graph.subgraph(knot), source=next(node for node in graph if node in knot))
     return [cycle[0][0], *(step[1] for step in cycle)]
 
 

@@ -74,6 +74,7 @@ class ExpressionReader:
         self._origin = origin
         self._is_excused = is_excused
         self._depth = 0
+        self._is_quote_open = False
 
     # -- the cursor
 
@@ -142,6 +143,8 @@ class ExpressionReader:
         first = postfix[0]
         initial = first if len(postfix) == 1 and not isinstance(first, str) else Operation(postfix)
         calls = self._read_filters()
+        if self._is_quote_open:
+            self.fail("a quote in the condition is not closed")
         if not self.is_at_end():
             self.fail(f"unexpected {self.snapshot()!r} after the condition")
         return Filtered(initial, calls)
@@ -291,6 +294,8 @@ class ExpressionReader:
             self.position += 2 if character == "\\" else 1
             if character == quote:
                 break
+        else:
+            self._is_quote_open = True
         self.position = min(self.position, len(self.text))
         return unquote(self.text[begin + 1 : max(self.position - 1, begin + 1)])
 

@@ -108,11 +108,10 @@ def to_plain(value: object) -> object:
 
 def stringify(state: RenderState, value: object, depth: int = 0) -> str:
     """Return what a value prints: nothing for null, the elements one after the other for a list."""
-    kind = type(value)
-    if kind is str:
-        return value  # type: ignore[return-value]  # mypy does not narrow by type()
-    if kind is int or kind is float:
-        return number_to_text(value)  # type: ignore[arg-type]  # as above
+    if type(value) is str:
+        return value
+    if type(value) is int or type(value) is float:
+        return number_to_text(value)
     if isinstance(value, (list, tuple)):
         return _join(state, [stringify(state, item, depth + 1) for item in _spend(state, value, depth)], "")
     value = to_plain(value)

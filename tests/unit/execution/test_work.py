@@ -269,7 +269,9 @@ class TestHistory:
     def test_it_is_empty_for_a_node_without_steps(self) -> None:
         run = run_of(definition(EMAIL))
 
-        assert run.history["mail"] == NodeHistory()
+        assert run.history["mail"] == NodeHistory(
+            attempts=0, doubts=0, first_failed_at=None, is_in_doubt=False, succeeded=None, waiting=None
+        )
 
     def test_it_keeps_what_the_steps_of_a_node_tell(self) -> None:
         run = run_of(definition(EMAIL))

@@ -13,12 +13,13 @@ from templates.rendering import render
 EPOCH = date(1970, 1, 1)
 
 
-@given(st.dates())
-def test_the_calendar_agrees_with_pythons(day: date) -> None:
-    days = (day - EPOCH).days
+def test_the_calendar_agrees_with_pythons() -> None:
+    """The calendar repeats every 400 years, so these are all the days there are."""
+    for days in range(-146_097, 1):
+        day = EPOCH + timedelta(days)
 
-    assert days_from_civil(day.year, day.month, day.day) == days
-    assert civil_from_days(days) == (day.year, day.month, day.day)
+        assert civil_from_days(days) == (day.year, day.month, day.day)
+        assert days_from_civil(day.year, day.month, day.day) == days
 
 
 @given(st.integers(min_value=-100_000_000, max_value=100_000_000))
@@ -26,16 +27,12 @@ def test_the_calendar_goes_there_and_back(days: int) -> None:
     assert days_from_civil(*civil_from_days(days)) == days
 
 
-@given(st.dates(), st.sampled_from(["%Y %j %U %W %w %u", "%a %A %b %B %d %m %y %C"]))
-def test_patterns_agree_with_pythons(day: date, pattern: str) -> None:
-    milliseconds = (day - EPOCH) // timedelta(milliseconds=1)
-    expected = day.strftime(pattern.replace("%Y", "")).strip()
-    if day.year < 1000:
-        expected = expected.replace(day.strftime("%C") if "%C" in pattern else "\0", f"{day.year // 100:02}")
+@given(st.dates())
+def test_patterns_agree_with_pythons(day: date) -> None:
+    pattern = "%a %A %b %B %d %m %j %U %W %w %u"
+    seconds = (day - EPOCH).total_seconds()
 
-    text = render(f"{{{{ at | date: '{pattern.replace('%Y', '')}' }}}}", {"at": milliseconds / 1000}).text
-
-    assert text.strip() == expected
+    assert render(f"{{{{ at | date: '{pattern}' }}}}", {"at": seconds}).text == day.strftime(pattern)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +63,17 @@ def test_reads(text: str, iso: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["nonsense", "", "2026-13-01", "2026-03-05T", "2026-03-05T25:00", "99:99", "13 PM", "2026-03-05x", "1" * 201],
+    [
+        "nonsense",
+        "",
+        "2026-13-01",
+        "2026-03-05T",
+        "2026-03-05T25:00",
+        "99:99",
+        "13 PM",
+        "2026-03-05x",
+        "2026-03-05" + " " * 200,
+    ],
 )
 def test_what_is_no_date_is_none(text: str) -> None:
     assert parse_date(text) is None

@@ -1,10 +1,12 @@
 """HTML bodies escape what they print; everything else does not."""
 
+from typing import Any
+
 import pytest
 
 from templates.rendering import compile_template, render
 
-CONTEXT = {"name": '<b>Tom & "Jerry\'s"</b>', "list": ["<", ">"], "n": 3}
+CONTEXT: dict[str, Any] = {"name": '<b>Tom & "Jerry\'s"</b>', "list": ["<", ">"], "n": 3}
 ESCAPED = "&lt;b&gt;Tom &amp; &#34;Jerry&#39;s&#34;&lt;/b&gt;"
 
 

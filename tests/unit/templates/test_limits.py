@@ -23,6 +23,7 @@ CONTEXT: dict[str, Any] = {
 GROWING = {
     "append": "{% assign x = 'ab' %}" + "{% assign x = x | append: x %}" * 60,
     "replace": "{% assign x = 'aaaaaaaaaa' %}" + "{% assign x = x | replace: 'a', x %}" * 10,
+    "replace at once": "{{ long | replace: 'a', long }}",
     "replace between": "{% assign x = 'aaaaaaaaaa' %}" + "{% assign x = x | replace: '', x %}" * 10,
     "join": "{% assign x = 'ab' %}" + "{% assign x = x | split: '' | join: x %}" * 60,
     "join by a long text": "{{ (1..50000) | join: long }}",
@@ -80,6 +81,7 @@ LOOPING = {
     "contains": "{% for i in (1..100000) %}{% if long contains 'b' %}{% endif %}{% endfor %}",
     "equal lists": "{% assign x = (1..50000) %}{% assign y = (1..50000) %}"
     "{% for i in (1..1000) %}{% case x %}{% when y %}{% endcase %}{% endfor %}",
+    "many outputs": "{% for i in (1..50000) %}" + "{{ nothing }}" * 5_000 + "{% endfor %}",
     "many filters": "{% for i in (1..50000) %}{{ x " + "| upcase " * 5_000 + "}}{% endfor %}",
     "many arguments": "{% for i in (1..50000) %}{{ 1 | at_least: " + ",".join(["1"] * 5_000) + " }}{% endfor %}",
     "many operands": "{% for i in (1..50000) %}{% if " + " and ".join(["x"] * 5_000) + " %}{% endif %}{% endfor %}",
@@ -168,8 +170,15 @@ def test_as_many_passes_as_allowed_are_allowed() -> None:
     assert render(source, {}).text == "done"
 
 
+def test_one_pass_more_is_not() -> None:
+    source = "{% for i in (1..1000) %}{% for j in (1..99) %}{% endfor %}{% endfor %}{% for i in (1..1) %}{% endfor %}"
+
+    with pytest.raises(RenderError, match="loops run more than 100000 times"):
+        render(source, {})
+
+
 def test_blocks_as_deep_as_allowed_are_allowed() -> None:
-    depth = limits.MAX_BLOCK_DEPTH
+    depth = 50
     source = "{% if t %}" * depth + "x" + "{% endif %}" * depth
 
     assert render(source, {"t": True}).text == "x"
@@ -187,6 +196,12 @@ def test_a_deep_context_is_refused_only_where_it_is_printed() -> None:
         with pytest.raises(RenderError) as caught:
             render(source, {"deep": deep})
         assert caught.value.code == "template_limit_exceeded"
+        assert "nested more than 100 deep" in caught.value.message
+
+
+def test_an_expression_given_as_text_does_not_use_itself() -> None:
+    with pytest.raises(RenderError, match="uses itself too often"):
+        render(LOOPING["expression of itself"], CONTEXT)
 
 
 def test_numbers_stay_doubles() -> None:

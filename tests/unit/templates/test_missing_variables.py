@@ -47,7 +47,7 @@ GUARDED = [
     "{% if a %}{% elsif b.c > 3 %}{% endif %}",
     "{% if a and b or c contains d %}{% endif %}",
     "{% if order[a] %}{% endif %}",
-    "{% if a | size > 1 %}{% endif %}",
+    "{% if a | size %}{% endif %}",
     "{% unless a %}{% elsif b %}{% endunless %}",
     "{% case a %}{% when b, c %}{% endcase %}",
     "{{ a | default: 'x' }}",

@@ -93,3 +93,4 @@ def test_what_is_said_can_always_be_encoded(source: str) -> None:
 
 def test_two_halves_make_a_character() -> None:
     assert render("{{ a }}{{ b }}", {"a": "\ud83d", "b": "\udc4d"}).text == "👍"
+    assert render("{{ thumb | split: '' | join: '' | json }}", {"thumb": "👍"}).text == '"👍"'

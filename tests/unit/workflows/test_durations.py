@@ -27,6 +27,7 @@ TOO_FINE = "A delay is given in whole milliseconds."
         ("PT0.5S", timedelta(milliseconds=500)),
         ("PT0,5S", timedelta(milliseconds=500)),
         ("PT0.001S", timedelta(milliseconds=1)),
+        ("PT0.0010S", timedelta(milliseconds=1)),
         ("PT0.5H", timedelta(minutes=30)),
         ("P0.5D", timedelta(hours=12)),
         ("P1DT30M", timedelta(days=1, minutes=30)),

@@ -42,9 +42,10 @@ def test_positions_follow_the_definition_not_the_run() -> None:
         (["ab", "ba"], ["a", "b", "a"]),
         (["ab", "bc", "cd", "db"], ["b", "c", "d", "b"]),
         (["ab", "xy", "yx"], ["x", "y", "x"]),
+        (["ab", "bc", "cd", "de", "ef", "fg", "gh", "hf"], ["f", "g", "h", "f"]),
     ],
 )
-def test_a_cycle_is_found_and_closed(pairs: list[str], cycle: list[str]) -> None:
+def test_a_cycle_is_found_closed_and_told_from_its_first_node(pairs: list[str], cycle: list[str]) -> None:
     assert find_cycle([(pair[0], pair[1]) for pair in pairs]) == cycle
 
 
