@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+from celery import Celery
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -99,11 +101,10 @@ def _environment(name: str, database_url: str, folder: str) -> dict[str, str]:
 
 
 def _delete_queues(name: str, broker_url: str) -> None:
-    from celery import Celery
-
     with Celery(broker=broker_url).connection_for_write() as connection:
+        channel: Any = connection.default_channel
         for lane in LANES:
-            connection.default_channel.queue_delete(f"{name}.{lane}")
+            channel.queue_delete(f"{name}.{lane}")
 
 
 def wait_for_count(database: "psycopg.Connection[tuple[int]]", sql: str, wanted: int, *, seconds: float) -> None:

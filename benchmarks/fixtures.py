@@ -5,6 +5,21 @@ import os
 
 import django
 
+# Models can only be imported once Django is set up.
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "notifyflow.settings")
+django.setup()
+
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.roles import Role
+from accounts.serializers import TokenSerializer
+from triggers import bells
+from triggers.models import Trigger
+from workflows.models import WorkflowVersion
+from workflows.priorities import Priority
+from workflows.services import WorkflowDraft, create_workflow, set_active
+
 WORKFLOW = {
     "entry_node_id": "confirm",
     "nodes": [
@@ -30,20 +45,12 @@ BATCH = 1_000
 
 def make_workflow() -> None:
     """Make the active three-node workflow."""
-    from workflows.priorities import Priority
-    from workflows.services import WorkflowDraft, create_workflow, set_active
-
     draft = WorkflowDraft(key=KEY, name="Three nodes", priority=Priority.MEDIUM, definition=WORKFLOW)
     set_active(create_workflow(draft).pk, is_active=True)
 
 
 def make_backlog(count: int, prefix: str) -> None:
     """Insert due triggers as the API would have."""
-    from django.utils import timezone
-
-    from triggers.models import Trigger
-    from workflows.models import WorkflowVersion
-
     version = WorkflowVersion.objects.select_related("workflow").get(workflow__key=KEY, number=1)
     for start in range(0, count, BATCH):
         now = timezone.now()
@@ -66,17 +73,11 @@ def make_backlog(count: int, prefix: str) -> None:
 
 def ring() -> None:
     """Ring the lane's bell, as an accepted trigger does."""
-    from triggers import bells
-
     bells.ring("medium")
 
 
 def make_operator() -> str:
     """Make a trigger operator and return an access token of hers."""
-    from accounts.models import User
-    from accounts.roles import Role
-    from accounts.serializers import TokenSerializer
-
     user = User.objects.create_user("operator", "operator@example.org", "unused", role=Role.TRIGGER_OPERATOR)
     return str(TokenSerializer.get_token(user).access_token)  # type: ignore[attr-defined]  # a RefreshToken
 
@@ -88,8 +89,6 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=0)
     parser.add_argument("--prefix", default="")
     options = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "notifyflow.settings")
-    django.setup()
     match options.what:
         case "workflow":
             make_workflow()

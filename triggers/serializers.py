@@ -88,13 +88,17 @@ class TriggerBodySerializer(serializers.Serializer[Trigger]):
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Read the body. Unknown fields are refused together with everything else that is wrong."""
         if not isinstance(data, Mapping):
-            raise ValidationError("The body must be a JSON object.", code="invalid")
+            raise ValidationError({"non_field_errors": ["The body must be a JSON object."]}, code="invalid")
         errors: dict[str, Any] = {
             name: [ErrorDetail("There is no such field.", "unknown_field")]
             for name in sorted(data.keys() - self.fields.keys())
         }
         header: str | None = self._context.get("idempotency_key")
-        if header:
+        if header and not header.isascii():
+            # It came as bytes of some encoding: the same key in a body would be another one.
+            message = "A header holds ASCII only; give this key in the body."
+            errors["idempotency_key"] = [ErrorDetail(message, "not_ascii")]
+        elif header:
             if data.get("idempotency_key", header) != header:
                 message = "The header Idempotency-Key says otherwise."
                 errors["idempotency_key"] = [ErrorDetail(message, "contradiction")]

@@ -59,6 +59,9 @@ class TriggerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
                 "Asked for before: the trigger that stands, with `Idempotent-Replayed: true`, and "
                 "`Idempotent-Payload-Differs: true` when this request asked for something else.",
             ),
+            404: OpenApiResponse(description="`unknown_workflow`: there is no such workflow."),
+            409: OpenApiResponse(description="`workflow_inactive`: the workflow takes no triggers."),
+            413: OpenApiResponse(description="`context_too_large` or `body_too_large`."),
         },
     )
     def create(self, request: Request) -> Response:

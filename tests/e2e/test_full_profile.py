@@ -63,8 +63,9 @@ def queues() -> Iterator[None]:
     """Delete this run's queues at the end."""
     yield
     with Celery(broker=TEST_AMQP_URL).connection_for_write() as connection:
+        channel: Any = connection.default_channel
         for lane in LANES:
-            connection.default_channel.queue_delete(f"{PREFIX}.{lane}")
+            channel.queue_delete(f"{PREFIX}.{lane}")
 
 
 @pytest.fixture
