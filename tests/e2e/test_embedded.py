@@ -1,17 +1,15 @@
 """`make run`'s process: ready with a carried-out example, stopped by signals, going on where it stopped."""
 
-import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.client import Client
-from tests.e2e.processes import Processes, answers, free_port, wait_until
+from tests.e2e.conftest import start
+from tests.e2e.processes import Processes, answers, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -22,32 +20,6 @@ SLOW: dict[str, Any] = {
     "nodes": [{"id": "wait", "type": "delay", "delay_ms": 3000}, {"id": "text", "type": "sms", "body": "Late"}],
     "edges": [{"from": "wait", "to": "text"}],
 }
-
-
-@pytest.fixture
-def port() -> int:
-    """Choose where the service answers."""
-    return free_port()
-
-
-@pytest.fixture
-def processes(tmp_path: Path, port: int) -> Iterator[Processes]:
-    """Prepare the environment of a newcomer: no setting but the folder and the port."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    environment = {**kept, "NOTIFYFLOW_VAR": str(tmp_path / "var"), "PORT": str(port)}
-    with Processes(tmp_path, environment) as running:
-        yield running
-
-
-def start(processes: Processes, name: str) -> None:
-    """Start the service and wait until it says that it is ready."""
-    process = processes.start(name, sys.executable, "manage.py", "embedded")
-
-    def is_ready() -> bool:
-        assert process.poll() is None, "the service ended"
-        return "Ready at" in processes.log(name)
-
-    wait_until(is_ready, seconds=60, what="the service is ready")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
