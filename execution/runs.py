@@ -14,7 +14,6 @@ from triggers.models import Trigger
 from workflows.compiled import CompiledVersion, compiled_version
 from workflows.faults import DefinitionInvalid
 
-
 # What a run needs of its trigger; making a model of every column takes a good part of a step's time.
 COLUMNS = (
     "workflow_id", "version_id", "available_at", "current_node_id", "attempts", "run_state", "recipient", "context"

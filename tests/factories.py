@@ -1,5 +1,6 @@
 """Valid objects with no surprises."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -19,7 +20,7 @@ SMS = {"id": "text", "type": "sms", "body": "Picked up yet, {{ recipient.name }}
 ANN = {"name": "Ann", "email": "ann@example.org", "phone": "+14155552671"}
 
 
-def definition(*nodes: dict[str, Any], edges: list[tuple[str, ...]] | None = None, **more: Any) -> dict[str, Any]:
+def definition(*nodes: dict[str, Any], edges: Sequence[tuple[str, ...]] | None = None, **more: Any) -> dict[str, Any]:
     """Return a definition of these nodes: a chain in their order, or with edges `(from, to)` or `(from, to, when)`."""
     if edges is None:
         edges = [(a["id"], b["id"]) for a, b in pairwise(nodes)]

@@ -18,7 +18,7 @@ from notifyflow.celery import app
 from tests.settings import TEST_AMQP_URL, TEST_REDIS_URL
 from triggers.bells import lane_queues
 
-BROKERS = {
+BROKERS: dict[str, tuple[str, dict[str, Any]]] = {
     "rabbitmq": (TEST_AMQP_URL, {"confirm_publish": True, "confirm_timeout": 2}),
     "redis": (TEST_REDIS_URL, {"socket_timeout": 5, "socket_connect_timeout": 2, "visibility_timeout": 60}),
 }
@@ -27,19 +27,21 @@ BROKERS = {
 @contextmanager
 def connected_to(url: str, options: dict[str, Any]) -> Iterator[None]:
     """Have the Celery application talk to another broker."""
-    before = app.conf.broker_url, app.conf.broker_transport_options
-    app.conf.broker_url, app.conf.broker_transport_options = url, options
+    before = app.conf["broker_url"], app.conf["broker_transport_options"]
+    app.conf.update(broker_url=url, broker_transport_options=options)
     _forget_connections()
     try:
         yield
     finally:
-        app.conf.broker_url, app.conf.broker_transport_options = before
+        app.conf.update(broker_url=before[0], broker_transport_options=before[1])
         _forget_connections()
 
 
 def _forget_connections() -> None:
     kombu.pools.reset()
-    app._after_fork()
+    # What a forked child does: it drops the connections that the application keeps.
+    application: Any = app
+    application._after_fork()
 
 
 @pytest.fixture(params=BROKERS)
@@ -55,8 +57,9 @@ def broker(request: pytest.FixtureRequest, settings: Settings) -> Iterator[str]:
                 app.amqp.queues[name](connection.default_channel).declare()
         yield request.param
         with app.connection_for_write() as connection:
+            channel: Any = connection.default_channel
             for name in lane_queues():
-                connection.default_channel.queue_delete(name)
+                channel.queue_delete(name)
 
 
 @pytest.fixture
@@ -81,7 +84,7 @@ def bells_in_queue(lane: str) -> int:
 
     taken = 0
     with app.connection_for_read() as connection:
-        channel = connection.default_channel
+        channel: Any = connection.default_channel
         while (message := channel.basic_get(queue_of(lane), no_ack=True)) is not None:
             assert message.headers["task"] == "execution.advance_due"
             taken += 1
