@@ -21,6 +21,8 @@ class HasCapability(BasePermission):
         user = request.user
         if not isinstance(user, User):
             return False
+        if request.method == "OPTIONS":
+            return user.may(declared_capabilities(view))
         needed = needed_capability(view, request.method or "")
         # An unknown method must end as 405, which DRF only says to someone who may use the view at all.
         if needed is None and request.method not in view.allowed_methods:
@@ -34,6 +36,14 @@ class IsSignedIn(BasePermission):
     def has_permission(self, request: Request, view: "APIView") -> bool:
         """Say whether the request has a user."""
         return isinstance(request.user, User)
+
+
+def declared_capabilities(view: Any) -> frozenset[Capability]:
+    """Return every capability that a view asks for; whoever has one of them may ask what the view can do."""
+    declared = getattr(view, "capability", None)
+    if isinstance(declared, dict):
+        return frozenset(declared.values())
+    return frozenset({declared}) if isinstance(declared, Capability) else frozenset()
 
 
 def needed_capability(view: Any, method: str) -> Capability | None:

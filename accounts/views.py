@@ -2,21 +2,21 @@
 
 from typing import Any, cast
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import mixins, status, viewsets
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.generics import RetrieveAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
-from rest_framework.throttling import ScopedRateThrottle
 from rest_framework_simplejwt.views import TokenBlacklistView, TokenObtainPairView, TokenRefreshView
 
 from accounts.models import User
 from accounts.permissions import IsSignedIn
 from accounts.roles import Capability
-from accounts.serializers import MeSerializer, UserSerializer
-from accounts.services import LastSystemAdmin, change_user
+from accounts.serializers import MeSerializer, RefreshSerializer, UserSerializer
+from accounts.services import LastSystemAdmin, UsernameTaken, change_user
+from accounts.throttling import TokenThrottle
 
 
 class WouldLeaveNoAdmin(APIException):
@@ -27,15 +27,24 @@ class WouldLeaveNoAdmin(APIException):
     default_detail = "This is the last active systemAdmin; make another one first."
 
 
+class NameTaken(ValidationError):
+    """400: two requests raced for one name."""
+
+    def __init__(self) -> None:
+        super().__init__({"username": ["A user with that username already exists."]}, code="unique")
+
+
 class TokenView(TokenObtainPairView):
     """Give a pair of tokens for a name and a password."""
 
-    throttle_classes = [ScopedRateThrottle]
+    throttle_classes = [TokenThrottle]
     throttle_scope = "token"
 
 
 class RefreshView(TokenRefreshView):
     """Give a new pair for a refresh token, which ends with it."""
+
+    serializer_class = RefreshSerializer
 
 
 class RevokeView(TokenBlacklistView):
@@ -59,6 +68,14 @@ class MeView(RetrieveAPIView[User]):
         return cast("User", self.request.user)
 
 
+@extend_schema_view(
+    partial_update=extend_schema(
+        responses={
+            200: UserSerializer,
+            409: OpenApiResponse(description="`last_system_admin`: nobody could manage users any more."),
+        }
+    )
+)
 class UserViewSet(
     mixins.ListModelMixin,
     mixins.CreateModelMixin,
@@ -73,6 +90,13 @@ class UserViewSet(
     serializer_class = UserSerializer
     http_method_names = ["get", "post", "patch", "head", "options"]
 
+    def perform_create(self, serializer: BaseSerializer[User]) -> None:
+        """Make the user through the service."""
+        try:
+            serializer.save()
+        except UsernameTaken:
+            raise NameTaken from None
+
     def perform_update(self, serializer: BaseSerializer[User]) -> None:
         """Change the user through the service that guards the last admin."""
         changes = dict(serializer.validated_data)
@@ -82,3 +106,5 @@ class UserViewSet(
             serializer.instance = change_user(user.pk, changes, password=password)
         except LastSystemAdmin:
             raise WouldLeaveNoAdmin from None
+        except UsernameTaken:
+            raise NameTaken from None

@@ -54,10 +54,11 @@ def renew_lease(claim: Claim, *, now: datetime) -> None:
 def lock_held(claim: Claim, trigger_ids: Iterable[UUID]) -> set[UUID]:
     """Lock, inside a transaction, which of these triggers the claim still holds, and return their ids.
 
-    This is the fence: what is not returned must not be moved.
+    This is the fence: what is not returned must not be moved. It is locked all the same, so that evidence of a lost
+    claim and the outcomes of the claim that followed it are recorded one after the other.
     """
-    held = Trigger.objects.held_by(claim.id).filter(pk__in=list(trigger_ids)).order_by("pk").select_for_update()
-    return set(held.values_list("pk", flat=True))
+    locked = Trigger.objects.filter(pk__in=list(trigger_ids)).order_by("pk").select_for_update()
+    return {trigger_id for trigger_id, holder in locked.values_list("pk", "claim_id") if holder == claim.id}
 
 
 def release(claim: Claim, trigger_ids: Iterable[UUID], *, now: datetime) -> int:

@@ -6,7 +6,7 @@ succeeded, the earlier step stays in doubt and keeps what is known in its output
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from execution.models import Step
 from execution.states import StepStatus, check_step_move
@@ -37,6 +37,19 @@ def add_evidence(steps: Iterable[Step]) -> None:
             stored.provider, stored.message_id = late.provider, late.message_id
             stored.output, stored.error = late.output, late.error
         stored.save()
+
+
+def yield_to_evidence(steps: Sequence[Step]) -> None:
+    """Leave in doubt, not stored yet, what succeeded after late evidence had proved an earlier attempt of its node."""
+    again = [step for step in steps if step.attempt > 1 and step.status == StepStatus.SUCCEEDED]
+    if not again:
+        return
+    proved = Step.objects.filter(trigger_id__in=[step.trigger_id for step in again], status=StepStatus.SUCCEEDED)
+    nodes = set(proved.values_list("trigger_id", "node_id"))
+    for step in again:
+        if (step.trigger_id, step.node_id) in nodes:
+            step.output = {**step.output, "late_outcome": {"status": step.status, **step.output}}
+            step.status = StepStatus.IN_DOUBT
 
 
 def _has_succeeded_since(step: Step) -> bool:

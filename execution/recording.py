@@ -16,7 +16,7 @@ from django.db import transaction
 
 from execution import engine
 from execution.claims import Claim, lock_held
-from execution.evidence import add_evidence
+from execution.evidence import add_evidence, yield_to_evidence
 from execution.models import DeadLetter, Step
 from execution.rows import insert_steps, update_outcomes
 from execution.runs import Run
@@ -43,6 +43,7 @@ def record_results(claim: Claim, results: Sequence[Result], *, now: datetime, ma
         before = result.run.state
         result.run.state = _advanced(result, now=now)
         begun += _skipped_steps(result.run, before, now=now)
+    yield_to_evidence(ended)
     update_outcomes(ended)
     insert_steps(begun)
     DeadLetter.objects.bulk_create(_dead_letter(result, now=now) for result in mine if result.run.state.has_failed)

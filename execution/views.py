@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.exceptions import APIException, NotFound
 from rest_framework.generics import ListAPIView, get_object_or_404
@@ -50,7 +50,6 @@ class TriggerStepsView(ListAPIView[Step]):
     queryset = Step.objects.none()
     serializer_class = StepSerializer
 
-    filter_backends = []
     page_ordering = "id"
 
     def get_queryset(self) -> QuerySet[Step]:
@@ -65,7 +64,13 @@ class CancelView(APIView):
 
     capability = Capability.MANAGE_TRIGGERS
 
-    @extend_schema(request=None, responses=CancellationSerializer)
+    @extend_schema(
+        request=None,
+        responses={
+            200: CancellationSerializer,
+            409: OpenApiResponse(description="`already_finished`: there is nothing left to cancel."),
+        },
+    )
     def post(self, request: Request, pk: UUID) -> Response:
         """Cancel a trigger; the answer says what was already sent."""
         try:
@@ -89,7 +94,13 @@ class RedriveView(APIView):
 
     capability = Capability.MANAGE_TRIGGERS
 
-    @extend_schema(request=None, responses=TriggerSerializer)
+    @extend_schema(
+        request=None,
+        responses={
+            200: TriggerSerializer,
+            409: OpenApiResponse(description="`not_failed`: only a failed trigger can be redriven."),
+        },
+    )
     def post(self, request: Request, pk: UUID) -> Response:
         """Redrive a failed trigger from the node that failed."""
         try:

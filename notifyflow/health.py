@@ -4,7 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from celery import current_app
-from django.db import DatabaseError, connection
+from django.db import Error as DatabaseFault
+from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -36,7 +37,7 @@ def _database() -> dict[str, Any]:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-    except DatabaseError as error:
+    except DatabaseFault as error:
         return {"ok": False, "detail": type(error).__name__}
     return {"ok": True}
 
@@ -44,17 +45,21 @@ def _database() -> dict[str, Any]:
 def _broker() -> dict[str, Any]:
     with current_app.connection_for_write(connect_timeout=1) as broker:
         try:
-            # It wraps whatever the transport raises into kombu's own OperationalError.
             broker.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=2)
-        except OperationalError as error:
+        except _broker_faults(broker) as error:
             return {"ok": False, "detail": type(error).__name__}
     return {"ok": True}
+
+
+def _broker_faults(broker: Any) -> tuple[type[BaseException], ...]:
+    """Return what a look at the broker raises: kombu wraps what may pass, not a wrong password or virtual host."""
+    return (OperationalError, OSError, *broker.connection_errors, *broker.channel_errors)
 
 
 def _sweep() -> dict[str, Any]:
     try:
         tick = SweepTick.objects.filter(pk=1).first()
-    except DatabaseError as error:
+    except DatabaseFault as error:
         return {"ok": False, "detail": type(error).__name__}
     if tick is None:
         return {"ok": False, "detail": "never"}

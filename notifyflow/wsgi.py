@@ -1,9 +1,58 @@
-"""The WSGI application that granian and waitress serve."""
+"""The WSGI application that granian and waitress serve: Django's, after two repairs of what servers hand over."""
 
 import os
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
 
-from django.core.wsgi import get_wsgi_application
+import django
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.http.response import HttpResponseBase
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "notifyflow.settings")
 
-application = get_wsgi_application()
+
+class Utf8Request(WSGIRequest):
+    """A request in UTF-8, whatever charset its content type names.
+
+    Django reads the query in that charset while it makes the request, before anything could answer for it: with
+    `charset=hex`, or with too many parameters, the server's bare 500 would be all the answer there is.
+    """
+
+    @property
+    def encoding(self) -> str:
+        """The only encoding there is."""
+        return "utf-8"
+
+    @encoding.setter
+    def encoding(self, _: str | None) -> None:
+        """Keep UTF-8."""
+
+
+class Handler(WSGIHandler):
+    """Django's handler, for such requests and for bodies that came without a length."""
+
+    request_class = Utf8Request
+
+    def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> HttpResponseBase:
+        """Answer a request."""
+        if "CONTENT_LENGTH" not in environ and environ.get("wsgi.input_terminated"):
+            _measure_body(environ)
+        return super().__call__(environ, start_response)
+
+
+def _measure_body(environ: dict[str, Any]) -> None:
+    """Give a body in chunks the length it turned out to have; Django takes one without a length for empty.
+
+    One byte more than the API reads is enough to be refused as too large.
+    """
+    body = environ["wsgi.input"].read(settings.API_BODY_LIMIT_BYTES + 1)
+    environ["wsgi.input"] = BytesIO(body)
+    environ["CONTENT_LENGTH"] = str(len(body))
+
+
+django.setup(set_prefix=False)
+application = Handler()

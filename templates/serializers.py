@@ -10,9 +10,16 @@ LONGEST_SOURCE = 64 * 1024
 class PreviewSerializer(serializers.Serializer[Any]):
     """A template and what it is rendered with."""
 
-    source = serializers.CharField(max_length=LONGEST_SOURCE, allow_blank=True, trim_whitespace=False)
-    context = serializers.DictField(required=False)
+    source = serializers.CharField(max_length=LONGEST_SOURCE, allow_blank=True, trim_whitespace=False)  # type: ignore[assignment]  # DRF takes fields out of the class body, so this hides no attribute
+    context = serializers.DictField(required=False)  # type: ignore[assignment]  # DRF takes fields out of the class body, so this hides no attribute
     strict_variables = serializers.BooleanField(default=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what is not a field."""
+        unknown = sorted(set(self.initial_data) - set(self.fields))
+        if unknown:
+            raise serializers.ValidationError({name: ["There is no such field."] for name in unknown}, "unknown_field")
+        return attrs
 
 
 class PreviewResultSerializer(serializers.Serializer[Any]):

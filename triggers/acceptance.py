@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
+from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F
-from django.db.models.fields.json import KT
 from django.utils import timezone
 
 from triggers import bells
@@ -16,15 +15,17 @@ from workflows.keys import is_workflow_id
 from workflows.models import Workflow, WorkflowVersion
 from workflows.priorities import Priority
 
-# In the order of the models, as from_db wants them.
-VERSION_FIELDS = ("id", "workflow_id", "number")
-WORKFLOW_FIELDS = ("id", "key", "priority", "is_active", "deleted_at")
-# Built once: half of what this query costs a request is Django's making of it.
-CURRENT_VERSIONS = (
-    WorkflowVersion.objects.filter(number=F("workflow__version"))
-    .annotate(entry_node_id=KT("definition__entry_node_id"))
-    .values_list("entry_node_id", *VERSION_FIELDS, *(f"workflow__{name}" for name in WORKFLOW_FIELDS))
-)
+# What a new row takes from the workflow's own rows; everything else of it is a parameter.
+FROM_WORKFLOW = {
+    "workflow_id": "w.id",
+    "version_id": "v.id",
+    "priority": "COALESCE(%s, w.priority)",
+    "current_node_id": "{entry_node_id}",
+}
+ENTRY_NODE_ID = {
+    "postgresql": "v.definition ->> 'entry_node_id'",
+    "sqlite": "json_extract(v.definition, '$.entry_node_id')",
+}
 
 
 class UnknownWorkflow(Exception):
@@ -61,72 +62,85 @@ def accept_trigger(request: TriggerRequest) -> Acceptance:
 
     Raises UnknownWorkflow, and WorkflowInactive unless the trigger stands already.
     """
-    version, entry_node_id = _current_version(request.workflow)
-    workflow = version.workflow
-    if not workflow.is_active:
-        try:
-            return _replay(request, version)
-        except Trigger.DoesNotExist:
-            if workflow.deleted_at:
-                raise UnknownWorkflow(request.workflow) from None
-            raise WorkflowInactive(workflow.key) from None
     now = timezone.now()
     trigger = Trigger(
-        workflow=workflow,
-        version=version,
         idempotency_key=request.idempotency_key,
-        priority=workflow.priority if request.priority is None else request.priority.value,
         available_at=max(now, request.scheduled_at or now),
         scheduled_at=request.scheduled_at,
-        current_node_id=entry_node_id,
         recipient=request.recipient,
         context=request.context,
         created_at=now,
         updated_at=now,
     )
-    if not insert_once(trigger):
-        return _replay(request, version)
+    if request.priority is not None:
+        trigger.priority = request.priority.value
+    if not insert_once(trigger, workflow=request.workflow):
+        return _standing(request)
     transaction.on_commit(partial(bells.ring_at, trigger.lane, trigger.available_at, now=now), robust=True)
     return Acceptance(trigger, is_created=True)
 
 
-def insert_once(trigger: Trigger) -> bool:
-    """Insert the row unless its workflow and idempotency key are taken; say whether it was inserted.
+def insert_once(trigger: Trigger, *, workflow: str) -> bool:
+    """Insert the row for the current version of an active workflow, unless its idempotency key is taken; say whether.
 
-    One statement in autocommit: a twin that is being inserted at this moment is waited for by the unique index, so
-    after False the other one can be read. Django has no INSERT that skips a conflict and says so, hence the SQL.
+    One statement finds the workflow and inserts, so what it found active was active when the row was made. A twin that
+    is being inserted at this moment is waited for by the unique index: after False it can be read. Django has no such
+    INSERT, hence the SQL. A trigger without a priority gets the workflow's.
     """
-    fields = [(field, field.column or "") for field in Trigger._meta.concrete_fields]
-    quote = connection.ops.quote_name
-    sql = "INSERT INTO {table} ({columns}) VALUES ({values}) ON CONFLICT ({conflict}) DO NOTHING".format(  # noqa: S608  # names come from the model
-        table=quote(Trigger._meta.db_table),
-        columns=", ".join(quote(column) for _, column in fields),
-        values=", ".join(["%s"] * len(fields)),
-        conflict=f"{quote('workflow_id')}, {quote('idempotency_key')}",
-    )
-    values = [field.get_db_prep_save(field.pre_save(trigger, True), connection) for field, _ in fields]
+    by_id = is_workflow_id(workflow)
+    wanted = Workflow._meta.pk.get_db_prep_value(workflow, connection) if by_id else workflow
+    values = [
+        field.get_db_prep_save(field.pre_save(trigger, True), connection)
+        for field in Trigger._meta.concrete_fields
+        if "%s" in FROM_WORKFLOW.get(field.attname, "%s")
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        return bool(cursor.rowcount == 1)
-
-
-def _current_version(name: str) -> tuple[WorkflowVersion, str]:
-    """Return a workflow's current version and its entry node; the definition itself stays in the database."""
-    wanted = {"workflow_id": name} if is_workflow_id(name) else {"workflow__key": name}
-    row = CURRENT_VERSIONS.filter(**wanted).first()
+        cursor.execute(_insert_sql(connection.vendor, "id" if by_id else "key"), [*values, wanted])
+        row = cursor.fetchone()
     if row is None:
-        raise UnknownWorkflow(name)
-    entry_node_id, *values = row
-    version = WorkflowVersion.from_db("default", VERSION_FIELDS, values[: len(VERSION_FIELDS)])
-    version.workflow = Workflow.from_db("default", WORKFLOW_FIELDS, values[len(VERSION_FIELDS) :])
-    return version, entry_node_id
+        return False
+    version_id, trigger.priority, trigger.current_node_id = row
+    trigger.version = _version(UUID(str(version_id)))
+    trigger.workflow = trigger.version.workflow
+    return True
 
 
-def _replay(request: TriggerRequest, version: WorkflowVersion) -> Acceptance:
-    existing = Trigger.objects.select_related("workflow", "version").get(
-        workflow_id=version.workflow_id, idempotency_key=request.idempotency_key
+@lru_cache
+def _insert_sql(vendor: str, wanted: str) -> str:
+    quote = connection.ops.quote_name
+    columns = [(quote(field.column or ""), field.attname) for field in Trigger._meta.concrete_fields]
+    values = ", ".join(FROM_WORKFLOW.get(attname, "%s") for _, attname in columns)
+    return (
+        f"INSERT INTO {quote(Trigger._meta.db_table)} ({', '.join(column for column, _ in columns)})"  # noqa: S608  # names of the models
+        f" SELECT {values.format(entry_node_id=ENTRY_NODE_ID[vendor])}"
+        f" FROM {quote(Workflow._meta.db_table)} w"
+        f" JOIN {quote(WorkflowVersion._meta.db_table)} v ON v.workflow_id = w.id AND v.number = w.version"
+        f" WHERE w.{wanted} = %s AND w.is_active"
+        " ON CONFLICT (workflow_id, idempotency_key) DO NOTHING RETURNING version_id, priority, current_node_id"
     )
-    return Acceptance(existing, is_created=False, payload_differs=_differs(existing, request))
+
+
+@lru_cache(maxsize=4096)
+def _version(version_id: UUID) -> WorkflowVersion:
+    """Return what an answer says of a version and its workflow, and only what never changes."""
+    return WorkflowVersion.objects.select_related("workflow").only("number", "workflow__key").get(pk=version_id)
+
+
+def _standing(request: TriggerRequest) -> Acceptance:
+    """Return the trigger that kept the request from being inserted, or raise what else did."""
+    workflow = Workflow.objects.named(request.workflow).first()
+    if workflow is None:
+        raise UnknownWorkflow(request.workflow)
+    existing = (
+        Trigger.objects.select_related("workflow", "version")
+        .filter(workflow=workflow, idempotency_key=request.idempotency_key)
+        .first()
+    )
+    if existing is not None:
+        return Acceptance(existing, is_created=False, payload_differs=_differs(existing, request))
+    if workflow.deleted_at is not None:
+        raise UnknownWorkflow(request.workflow)
+    raise WorkflowInactive(workflow.key)
 
 
 def _differs(existing: Trigger, request: TriggerRequest) -> bool:

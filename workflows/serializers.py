@@ -82,7 +82,7 @@ class WorkflowBodySerializer(serializers.Serializer[Workflow]):
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Check everything in one pass: DRF's fields, unknown ones, and the definition as a whole."""
         if not isinstance(data, Mapping):
-            raise ValidationError("The body must be a JSON object.", code="invalid")
+            raise ValidationError({"non_field_errors": ["The body must be a JSON object."]}, code="invalid")
         errors: dict[str, Any] = {}
         values: dict[str, Any] = {}
         for name in ("key", "name", "priority"):

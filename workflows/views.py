@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from drf_standardized_errors.formatter import flatten_errors
 from rest_framework import status, viewsets
 from rest_framework.decorators import action
@@ -61,7 +61,8 @@ class WorkflowViewSet(viewsets.GenericViewSet[Workflow]):
     serializer_class = WorkflowSerializer
     filterset_class = WorkflowFilter
     lookup_url_kwarg = "id"
-    lookup_value_regex = "[^/]+"
+    # Anything but NUL, which PostgreSQL refuses even to look for.
+    lookup_value_regex = r"[^/\x00]+"
 
     def get_object(self) -> Workflow:
         """Return the workflow with the id or key of the path. Raises Http404."""
@@ -98,6 +99,12 @@ class WorkflowViewSet(viewsets.GenericViewSet[Workflow]):
         """Change what is given; a changed definition becomes the next version."""
         return self._change(request, is_partial=True)
 
+    @extend_schema(
+        responses={
+            204: None,
+            409: OpenApiResponse(description="`active_triggers_exist`: triggers of it are under way."),
+        }
+    )
     def destroy(self, request: Request, **_: str) -> Response:
         """Delete a workflow that has no trigger under way; its triggers stay readable and its key stays taken."""
         try:
@@ -135,7 +142,8 @@ class WorkflowViewSet(viewsets.GenericViewSet[Workflow]):
     def versions(self, request: Request, **_: str) -> Response:
         """List the workflow's versions, newest first."""
         versions: Any = self.get_object().versions.all()
-        return self.get_paginated_response(VersionSerializer(self.paginate_queryset(versions), many=True).data)
+        page = self.paginate_queryset(self.filter_queryset(versions))
+        return self.get_paginated_response(VersionSerializer(page, many=True).data)
 
     @extend_schema(
         operation_id="workflows_versions_read",

@@ -1,7 +1,14 @@
-"""Answers to requests that never reach a view, in the API's error form; the admin keeps Django's pages."""
+"""The API's error form, for what views raise and for requests that reach none; the admin keeps Django's pages."""
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import SuspiciousOperation, TooManyFieldsSent
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.views import defaults
+from drf_standardized_errors.handler import ExceptionHandler
+from rest_framework.exceptions import APIException, ErrorDetail, ParseError
+from rest_framework_simplejwt.exceptions import AuthenticationFailed
 
 NOT_FOUND = {
     "type": "client_error",
@@ -11,10 +18,38 @@ BAD_REQUEST = {
     "type": "client_error",
     "errors": [{"code": "bad_request", "detail": "Bad request.", "attr": None}],
 }
+SERVER_ERROR_DETAIL = "A server error occurred; it has been logged."
 SERVER_ERROR = {
     "type": "server_error",
-    "errors": [{"code": "error", "detail": "A server error occurred; it has been logged.", "attr": None}],
+    "errors": [{"code": "error", "detail": SERVER_ERROR_DETAIL, "attr": None}],
 }
+
+
+class ApiExceptionHandler(ExceptionHandler):
+    """Gives the error form to what Django and simplejwt raise, as drf-standardized-errors does for DRF's own."""
+
+    def convert_known_exceptions(self, exc: Exception) -> Exception:
+        """Return the exception to answer with; what no caller could have caused stays as it is and ends as a 500."""
+        if isinstance(exc, TooManyFieldsSent):
+            return ParseError("The query has too many parameters.")
+        if isinstance(exc, SuspiciousOperation):
+            return ParseError("Bad request.")
+        if isinstance(exc, UnreadablePostError):
+            return ParseError("The body ended before its end.")
+        if isinstance(exc, AuthenticationFailed) and isinstance(exc.detail, dict):
+            # simplejwt packs sentence and code into a dict, whose keys would be shown as if they were fields of a body.
+            exc.detail = _sentence(exc.detail)
+        return super().convert_known_exceptions(exc)
+
+    def convert_unhandled_exceptions(self, exc: Exception) -> APIException:
+        """Return a 500 that says nothing of the cause."""
+        return exc if isinstance(exc, APIException) else APIException(SERVER_ERROR_DETAIL)
+
+
+def _sentence(detail: Mapping[str, Any]) -> ErrorDetail:
+    """Return what simplejwt says of a token: the reason that its check of the token gave, where there is one."""
+    messages = detail.get("messages") or [{"message": detail["detail"]}]
+    return ErrorDetail(f"{str(messages[0]['message']).rstrip('.')}.", str(detail["code"]))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

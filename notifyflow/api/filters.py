@@ -22,7 +22,9 @@ class StrictFilterBackend(DjangoFilterBackend):
         if unknown:
             message = f"There is no such parameter here; known are: {', '.join(sorted(known | PAGING))}."
             raise ValidationError({name: [message] for name in sorted(unknown)}, code="unknown_parameter")
-        if any("\x00" in value for values in request.GET.lists() for value in values[1]):
-            raise ValidationError("A parameter can't hold the character NUL.", code="invalid")
+        with_nul = sorted(name for name, values in request.GET.lists() if "\x00" in "".join(values))
+        if with_nul:
+            message = "A parameter can't hold the character NUL."
+            raise ValidationError({name: [message] for name in with_nul}, code="invalid")
         filtered: QuerySet[Any] = super().filter_queryset(request, queryset, view)
         return filtered

@@ -3,10 +3,13 @@
 from uuid import UUID
 
 from django.db.models import Model, QuerySet
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.views import APIView
+
+LARGEST_PAGE = 200
+PAGE_SIZES = frozenset(str(size) for size in range(1, LARGEST_PAGE + 1))
 
 
 class NewestFirst(CursorPagination):
@@ -14,11 +17,19 @@ class NewestFirst(CursorPagination):
 
     ordering = "-id"
     page_size_query_param = "page_size"
-    max_page_size = 200
+    max_page_size = LARGEST_PAGE
 
     def get_ordering(self, request: Request, queryset: QuerySet[Model], view: APIView) -> tuple[str]:
         """Return the one column that pages are ordered by."""
         return (getattr(view, "page_ordering", self.ordering),)
+
+    def get_page_size(self, request: Request) -> int | None:
+        """Return how many rows a page shall have. Raises ValidationError (400) for another than a possible number."""
+        wanted = request.query_params.get(self.page_size_query_param)
+        if wanted is not None and wanted not in PAGE_SIZES:
+            message = f"This must be a whole number from 1 to {LARGEST_PAGE}."
+            raise ValidationError({self.page_size_query_param: [message]}, code="out_of_range")
+        return super().get_page_size(request)
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         """Return the cursor of the request. Raises NotFound (404) for one that this API has not made."""

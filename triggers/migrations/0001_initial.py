@@ -5,6 +5,18 @@ import uuid_utils.compat
 from django.db import migrations, models
 
 
+def tune(apps, schema_editor):
+    """Leave room in each page for the next version of a row, and vacuum early: this table is a queue.
+
+    Defaults wait until a fifth of the table is dead, which at ten million rows is two million.
+    """
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute(
+            "ALTER TABLE triggers_trigger SET (fillfactor = 75, autovacuum_vacuum_scale_factor = 0.01,"
+            " autovacuum_vacuum_threshold = 5000, autovacuum_analyze_scale_factor = 0.02)"
+        )
+
+
 class Migration(migrations.Migration):
 
     initial = True
@@ -43,4 +55,5 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('workflow', 'idempotency_key'), name='trigger_once'), models.CheckConstraint(condition=models.Q(('status__in', ['enqueued', 'processing', 'completed', 'failed', 'canceled'])), name='trigger_status'), models.CheckConstraint(condition=models.Q(models.Q(('claim_id__isnull', False), ('lease_expires_at__isnull', False), ('status', 'processing')), models.Q(models.Q(('status', 'processing'), _negated=True), ('claim_id', None), ('lease_expires_at', None)), _connector='OR'), name='trigger_claimed_while_processing'), models.CheckConstraint(condition=models.Q(models.Q(('completed_at__isnull', False), ('status__in', ['completed', 'failed', 'canceled'])), models.Q(('completed_at', None), ('status__in', ['enqueued', 'processing'])), _connector='OR'), name='trigger_ended_has_time')],
             },
         ),
+        migrations.RunPython(tune, migrations.RunPython.noop),
     ]

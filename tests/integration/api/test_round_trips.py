@@ -14,9 +14,9 @@ pytestmark = pytest.mark.django_db
 
 KEYS = {
     "emoji": "🧑🏽\u200d🚀 order 17 🏳️\u200d🌈",
-    "right to left": "הזמנה-١٧-\u202eطلب",
+    "right to left": "הזמנה-\u0661\u0667-\u202eطلب",
     "combining": "e\u0301 is not \u00e9; n\u0303o\u0308",
-    "255 of four bytes": "𝔘" * 255,
+    "255 of four bytes": "🚀" * 255,
     "spaces at both ends": "  key\t",
     "quotes and slashes": "a\"b'c\\d/e%00{{ f }}",
     "controls": "\x01\x1f\x7f\u0085\u2028\ufeff",
@@ -25,24 +25,23 @@ KEYS = {
 }
 
 
-def nested(depth: int) -> dict[str, Any]:
-    """Return an object that is so many levels deep."""
-    value: dict[str, Any] = {"end": True}
-    for level in range(depth - 1):
-        value = {f"level {level}": value} if level % 2 else {"list": [value]}
-    return value
+def nested(levels: int) -> dict[str, Any]:
+    """Return an object with lists and objects in it, one in the other."""
+    value: Any = {"end": True}
+    for level in range(levels):
+        value = {f"level {level}": value} if level % 2 else [value]
+    return dict(value)
 
 
 CONTEXTS: dict[str, dict[str, Any]] = {
-    "text": {"Größe": "naïve 日本語 🚀", "": "an empty name", "a.b": "‮", "e\u0301": 1, "\u00e9": 2, "x": "\u0001\ufeff\uffff"},
+    "text": {"Größe": "naïve 日本語 🚀", "": "no name", "a.b": "\u202e", "e\u0301": 1, "\u00e9": 2, "x": "\x01\ufeff"},
     "floats": {"one": 1.0, "tiny": 1e-7, "price": 99.9, "pi": 3.141592653589793, "least": 5e-324, "minus": -0.1},
-    "large floats": {"most": 1.7976931348623157e308, "third": 1e15 / 3},
     "integers": {"zero": 0, "over": 2**63, "under": -(2**63) - 1, "large": 10**30, "larger": 10**400},
-    "constants": {"null": None, "true": True, "false": False, "empty": {}, "list": [], "mixed": [1, "1", 1.5, None, [{}]]},
-    "60 levels": nested(30),
+    "constants": {"null": None, "true": True, "false": False, "empty": {}, "list": [], "mixed": [1, "1", 1.5, [{}]]},
+    "60 levels": nested(60),
     "wide": {f"name {number}": number for number in range(10_000)},
     "liquid": {"body": "{{ steps.mail.message_id }} {% for %}"},
-}  # fmt: skip
+}
 
 
 def ask(admin: Client, **changes: Any) -> Any:
@@ -87,7 +86,7 @@ def test_keys_that_only_look_alike_are_two(admin: Client) -> None:
 def test_longer_keys_are_refused_and_not_cut(admin: Client, length: int) -> None:
     WorkflowFactory(key="known")
 
-    answer = ask(admin, idempotency_key="𝔘" * length)
+    answer = ask(admin, idempotency_key="🚀" * length)
 
     assert (answer.status_code, errors_of(answer)) == (400, [("idempotency_key", "max_length")])
 

@@ -6,14 +6,18 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from execution.claims import claim_batch
+from execution.runner import advance_lane
 from execution.sweep import sweep
 from tests.factories import ANN, EMAIL, SMS, TriggerFactory, WorkflowFactory, definition
 from tests.integration.brokers.conftest import bells_in_queue, connected_to, lose_flags
 from triggers import bells
 from triggers.models import Trigger
 from triggers.states import TriggerStatus
+from workflows.priorities import LANES
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,6 +73,52 @@ def test_a_lost_bell_is_rung_again_by_the_sweep(broker: str, api: APIClient) -> 
     assert bells_in_queue("medium") == 0  # its flag is still up
     lose_flags()
     sweep(now=timezone.now())
+
+    assert bells_in_queue("medium") == 1
+
+
+def test_the_sweep_rings_no_lane_in_which_nothing_is_due(broker: str) -> None:
+    TriggerFactory(priority=1, available_at=timezone.now() + timedelta(minutes=1))
+
+    sweep(now=timezone.now())
+
+    assert [bells_in_queue(lane) for lane in LANES] == [0] * len(LANES)
+
+
+def test_a_trigger_that_comes_right_after_the_claim_rings_again(
+    broker: str, api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Invariant 1: the flag is lowered before the claim, so that no trigger falls between the two."""
+    workflow = WorkflowFactory()
+    post(api, workflow.key, "first")
+    assert bells_in_queue("medium") == 1
+
+    def claim_and_then_another_comes(*args: Any, **more: Any) -> Any:
+        claim = claim_batch(*args, **more)
+        post(api, workflow.key, "second")
+        return claim
+
+    monkeypatch.setattr("execution.runner.claim_batch", claim_and_then_another_comes)
+
+    assert advance_lane("medium") == 1
+    assert bells_in_queue("medium") == 1
+
+
+def test_a_full_batch_calls_another_worker_before_it_works(broker: str, settings: Settings) -> None:
+    settings.CLAIM_LIMIT = 2
+    TriggerFactory.create_batch(3)
+
+    advance_lane("medium")
+    assert bells_in_queue("medium") == 1
+    advance_lane("medium")
+    assert bells_in_queue("medium") == 0
+
+
+def test_a_redriven_trigger_rings(broker: str, api: APIClient) -> None:
+    trigger = TriggerFactory(recipient={"email": "nobody"})
+    advance_lane("medium")
+
+    assert api.post(f"/api/v1/triggers/{trigger.pk}/redrive/").status_code == 200
 
     assert bells_in_queue("medium") == 1
 

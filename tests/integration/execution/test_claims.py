@@ -4,13 +4,14 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
+from time import monotonic, sleep
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from channels.contract import Receipt
-from execution.claims import claim_batch, release, renew_lease
+from channels.contract import Receipt, TransientSendError
+from execution.claims import Claim, claim_batch, release, renew_lease
 from execution.intents import write_intents
 from execution.models import Step
 from execution.recording import record_results
@@ -140,6 +141,99 @@ def test_late_evidence_of_a_node_that_was_sent_again_stays_in_doubt_and_says_so(
     first, second = Step.objects.order_by("attempt")
     assert (first.status, first.output["late_outcome"]["message_id"]) == (StepStatus.IN_DOUBT, "<late>")
     assert second.status == StepStatus.SUCCEEDED
+
+
+def test_a_worker_whose_claim_another_has_taken_over_changes_nothing_of_it() -> None:
+    """Invariant 3: the claim's id is the fence, not the status that both workers see."""
+    trigger = TriggerFactory(workflow=WorkflowFactory(definition=definition(EMAIL, SMS)))
+    lost, (send,) = claim_and_write_intents()
+    much_later = timezone.now() + later()
+    free_expired_leases(now=much_later)
+    current = claim_batch("medium", limit=9, now=much_later)
+    before = Trigger.objects.filter(pk=trigger.pk).values().get()
+    assert before["claim_id"] == current.id
+
+    renew_lease(lost, now=much_later + later())
+    assert release(lost, [trigger.pk], now=much_later) == 0
+    assert write_intents(lost, [send]) == []
+    answer = Answer(send, timezone.now(), receipt=Receipt(provider="smtp", message_id="<late>"))
+    assert record_results(lost, [verdict(answer, now=much_later, dice=0.5)], now=much_later, may_go_on=True) == []
+
+    assert Trigger.objects.filter(pk=trigger.pk).values().get() == before
+    assert Step.objects.get().message_id == "<late>"
+
+
+def test_late_evidence_does_not_take_the_batch_of_the_next_worker_along() -> None:
+    """The first worker's success is recorded while the second one's message for the same node is under way."""
+    trigger = TriggerFactory()
+    lost, (first,) = claim_and_write_intents()
+    free_expired_leases(now=timezone.now() + later())
+    other = TriggerFactory()
+    current, sends = claim_and_write_intents()
+    now = timezone.now()
+
+    late = Answer(first, now, receipt=Receipt(provider="smtp", message_id="<late>"))
+    record_results(lost, [verdict(late, now=now, dice=0.5)], now=now, may_go_on=True)
+    answers = [Answer(send, now, receipt=Receipt(provider="smtp", message_id="<again>")) for send in sends]
+    record_results(current, [verdict(answer, now=now, dice=0.5) for answer in answers], now=now, may_go_on=True)
+
+    assert set(Trigger.objects.values_list("status", flat=True)) == {TriggerStatus.COMPLETED}
+    known, again = Step.objects.filter(trigger=trigger).order_by("attempt")
+    assert (known.status, known.message_id) == (StepStatus.SUCCEEDED, "<late>")
+    assert (again.status, again.output["late_outcome"]["message_id"]) == (StepStatus.IN_DOUBT, "<again>")
+    assert Step.objects.get(trigger=other).status == StepStatus.SUCCEEDED
+
+
+def test_late_evidence_and_the_success_of_the_next_worker_are_recorded_one_after_the_other() -> None:
+    TriggerFactory()
+    lost, (first,) = claim_and_write_intents()
+    free_expired_leases(now=timezone.now() + later())
+    current, (second,) = claim_and_write_intents()
+
+    def record(claim: Claim, send: Send) -> None:
+        now = timezone.now()
+        answer = Answer(send, now, receipt=Receipt(provider="smtp", message_id=f"<{send.step.attempt}>"))
+        record_results(claim, [verdict(answer, now=now, dice=0.5)], now=now, may_go_on=True)
+
+    def record_in_thread() -> None:
+        try:
+            record(current, second)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            record(lost, first)
+            recording = pool.submit(record_in_thread)
+            until = monotonic() + 5
+            while not _is_waited_for() and monotonic() < until:
+                sleep(0.01)
+        recording.result()
+
+    assert Trigger.objects.get().status == TriggerStatus.COMPLETED
+    assert list(Step.objects.order_by("attempt").values_list("status", flat=True)) == ["succeeded", "in_doubt"]
+
+
+def _is_waited_for() -> bool:
+    """Say whether somebody waits for a lock that this connection holds."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+        return cursor.fetchone() is not None
+
+
+def test_a_late_doubt_about_a_step_in_doubt_keeps_its_reason() -> None:
+    TriggerFactory(workflow=WorkflowFactory(definition=definition({**EMAIL, "on_doubt": "hold"})))
+    claim, (send,) = claim_and_write_intents()
+    free_expired_leases(now=timezone.now() + later())
+    error = TransientSendError(provider="smtp", code="connection_lost", message="No answer.", is_in_doubt=True)
+    now = timezone.now()
+
+    record_results(claim, [verdict(Answer(send, now, error=error), now=now, dice=0.5)], now=now, may_go_on=True)
+
+    step = Step.objects.get()
+    assert step.error is not None
+    assert (step.status, step.error["code"]) == (StepStatus.IN_DOUBT, "connection_lost")
+    assert Trigger.objects.get().status == TriggerStatus.ENQUEUED
 
 
 def test_a_fenced_worker_writes_no_intent() -> None:

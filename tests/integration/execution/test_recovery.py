@@ -7,14 +7,19 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from channels.contract import Receipt
 from execution.cancel import cancel_trigger
 from execution.claims import claim_batch
 from execution.models import DeadLetter, Step, SweepTick
+from execution.recording import record_results
 from execution.runner import advance_lane
+from execution.runs import load_runs
+from execution.sending import Answer
 from execution.states import StepStatus
 from execution.sweep import sweep
-from execution.work import MOST_DOUBTS
-from tests.factories import EMAIL, SMS, TriggerFactory, WorkflowFactory, definition
+from execution.verdicts import verdict
+from execution.work import MOST_DOUBTS, Result, next_work
+from tests.factories import DELAY, EMAIL, SMS, TriggerFactory, WorkflowFactory, definition
 from tests.fakes.smtp import FakeSmtp
 from tests.integration.execution.conftest import claim_and_write_intents
 from triggers.models import Trigger
@@ -108,6 +113,52 @@ def test_a_step_left_running_after_a_cancel_is_found_in_doubt() -> None:
 
     assert Step.objects.get().status == StepStatus.IN_DOUBT
     assert Trigger.objects.get().status == TriggerStatus.CANCELED
+
+
+def test_a_send_under_way_at_a_cancel_is_recorded_and_moves_nothing() -> None:
+    trigger = TriggerFactory(workflow=WorkflowFactory(definition=definition(EMAIL, SMS)))
+    claim, (send,) = claim_and_write_intents()
+    cancel_trigger(trigger.pk)
+    now = timezone.now()
+
+    answer = Answer(send, now, receipt=Receipt(provider="smtp", message_id="<late>"))
+    assert record_results(claim, [verdict(answer, now=now, dice=0.5)], now=now, may_go_on=True) == []
+
+    trigger.refresh_from_db()
+    assert (trigger.status, trigger.run_state) == (TriggerStatus.CANCELED, None)
+    assert Step.objects.values_list("node_id", "status", "message_id").get() == ("mail", "succeeded", "<late>")
+
+
+def test_a_delay_that_ends_while_it_is_canceled_stays_skipped() -> None:
+    trigger = TriggerFactory(workflow=WorkflowFactory(definition=definition(DELAY, EMAIL)))
+    advance_lane("medium")
+    in_two_days = timezone.now() + timedelta(days=2)
+    claim = claim_batch("medium", limit=9, now=in_two_days)
+    (run,), _ = load_runs(claim.trigger_ids)
+    work = next_work(run, now=in_two_days)
+    assert isinstance(work, Result)
+    cancel_trigger(trigger.pk)
+
+    assert record_results(claim, [work], now=in_two_days, may_go_on=True) == []
+
+    assert Step.objects.values_list("node_id", "status").get() == ("wait", "skipped")
+    assert Trigger.objects.get().status == TriggerStatus.CANCELED
+
+
+def test_a_held_message_without_a_clear_answer_waits_for_a_person(smtp: FakeSmtp, api: APIClient) -> None:
+    trigger = TriggerFactory(workflow=WorkflowFactory(definition=definition({**EMAIL, "on_doubt": "hold"})))
+    smtp.drop("BODY")
+
+    advance_lane("medium")
+
+    trigger.refresh_from_db()
+    assert (trigger.status, trigger.error["code"]) == (TriggerStatus.FAILED, "outcome_unknown")
+    assert (Step.objects.get().status, DeadLetter.objects.get().attempts) == (StepStatus.IN_DOUBT, 1)
+    api.post(f"/api/v1/triggers/{trigger.pk}/redrive/")
+    advance_lane("medium")
+    assert Trigger.objects.get().status == TriggerStatus.COMPLETED
+    assert DeadLetter.objects.get().redriven_at is not None
+    assert len(smtp.mails) == 1
 
 
 def test_a_version_that_can_not_run_any_more_fails_its_triggers_in_words() -> None:

@@ -103,7 +103,7 @@ def test_transient_errors_are_tried_again_within_the_policy_and_then_end_in_a_de
     advance_lane("medium")
 
     trigger.refresh_from_db()
-    assert (trigger.status, trigger.error["node_id"]) == (TriggerStatus.FAILED, "mail")
+    assert (trigger.status, trigger.error["node_id"], trigger.attempts) == (TriggerStatus.FAILED, "mail", 3)
     letter = DeadLetter.objects.get()
     assert (letter.attempts, letter.is_transient) == (3, True)
     assert letter.first_failed_at < letter.last_failed_at
@@ -149,7 +149,7 @@ def test_retry_after_of_the_provider_wins(settings: Settings) -> None:
         advance_lane("medium")
 
     trigger.refresh_from_db()
-    assert trigger.status == TriggerStatus.COMPLETED
+    assert (trigger.status, trigger.attempts) == (TriggerStatus.COMPLETED, 0)
     assert [message.to for message in twilio.messages] == ["+14155552671"]
 
 

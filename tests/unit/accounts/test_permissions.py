@@ -64,6 +64,37 @@ def test_a_method_that_the_view_lacks_is_left_to_be_refused_as_such() -> None:
     assert HasCapability().has_permission(request(User(role=Role.SYSTEM_ADMIN), "PUT"), view(capability={})) is True
 
 
+def test_a_method_that_the_view_lacks_is_still_closed_to_whom_the_view_is_closed() -> None:
+    operator = User(role=Role.TRIGGER_OPERATOR)
+
+    assert HasCapability().has_permission(request(operator, "PUT"), view(capability=MANAGE)) is False
+
+
+@pytest.mark.parametrize(("method", "may"), [("GET", True), ("POST", False)])
+def test_each_method_of_a_view_may_need_another_capability(method: str, may: bool) -> None:
+    operator = User(role=Role.TRIGGER_OPERATOR)
+    both = view(capability={"get": READ, "post": MANAGE})
+
+    assert HasCapability().has_permission(request(operator, method), both) is may
+
+
+@pytest.mark.parametrize(
+    ("attributes", "may"),
+    [
+        ({"capability": READ}, True),
+        ({"capability": MANAGE}, False),
+        ({"capability": {"list": MANAGE, "create": READ}, "action": "metadata"}, True),
+        ({"capability": {"list": MANAGE}, "action": "metadata"}, False),
+        ({"capability": "steps.read-typo"}, False),
+        ({}, False),
+    ],
+)
+def test_whoever_may_do_something_with_a_view_may_ask_what(attributes: dict[str, object], may: bool) -> None:
+    operator = User(role=Role.TRIGGER_OPERATOR)
+
+    assert HasCapability().has_permission(request(operator, "OPTIONS"), view(**attributes)) is may
+
+
 @pytest.mark.parametrize("method", EVERY_METHOD)
 def test_nobody_gets_past_without_signing_in(method: str) -> None:
     for user in (AnonymousUser(), None):

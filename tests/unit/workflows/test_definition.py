@@ -76,13 +76,14 @@ class TestValid:
 
     def test_as_many_nodes_and_edges_as_allowed_are_read_quickly(self) -> None:
         nodes = delays(MOST_NODES)
-        pairs = [(i, j) for i in range(MOST_NODES) for j in range(i + 1, min(i + 5, MOST_NODES))]
+        pairs = [(i, i + reach) for reach in range(1, 6) for i in range(MOST_NODES - reach)]
         edges: list[tuple[str, ...]] = [(f"n{i}", f"n{j}") for i, j in pairs]
 
         begun = process_time()
         read = parse_definition(definition(*nodes, edges=edges[:MOST_EDGES]))
 
-        assert len(read.graph.nodes) == MOST_NODES
+        assert len(read.graph.nodes) == MOST_NODES == 500
+        assert sum(len(found) for found in read.graph.outgoing.values()) == MOST_EDGES == 2_000
         assert process_time() - begun < 1
 
     def test_a_long_chain_is_read_quickly_in_whatever_order_its_edges_are_listed(self) -> None:
@@ -196,6 +197,20 @@ class TestEdges:
 
         assert found(raw) == [(path, "unknown_node")]
         assert faults(raw)[0].message == "There is no node with the id 'nobody'."
+
+    def test_no_path_leads_through_a_node_that_is_missing(self) -> None:
+        raw = definition(EMAIL, SMS, edges=[("mail", "nobody"), ("nobody", "text")])
+
+        assert found(raw) == [
+            ("edges.0.to", "unknown_node"),
+            ("edges.1.from", "unknown_node"),
+            ("nodes.1.id", "unreachable_node"),
+        ]
+
+    def test_no_cycle_leads_through_a_node_that_is_missing(self) -> None:
+        raw = definition(EMAIL, edges=[("mail", "nobody"), ("nobody", "mail")])
+
+        assert found(raw) == [("edges.0.to", "unknown_node"), ("edges.1.from", "unknown_node")]
 
     def test_two_nodes_are_joined_by_one_edge(self) -> None:
         edges = [("mail", "text"), ("mail", "text", "a"), ("mail", "text", "b")]
