@@ -1,20 +1,25 @@
 """Intents: each step is stored as `running` before its message is sent (DESIGN section 6, T3)."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.db import transaction
 
 from channels.registry import channel_for
-from execution.claims import Claim, lock_held
+from execution.claims import Claim, lock_held, release
+from execution.models import Step
 from execution.rows import insert_steps
+from execution.states import StepStatus
 from execution.work import Send
 
 
-@transaction.atomic
 def write_intents(claim: Claim, sends: Sequence[Send]) -> list[Send]:
     """Store the steps of what the claim still holds, and return those sends; the others must not be sent."""
-    if not sends:
-        return []
+    return _write(claim, sends) if sends else []
+
+
+@transaction.atomic
+def _write(claim: Claim, sends: Sequence[Send]) -> list[Send]:
     held = lock_held(claim, [send.run.id for send in sends])
     allowed = [send for send in sends if send.run.id in held]
     for send in allowed:
@@ -22,3 +27,15 @@ def write_intents(claim: Claim, sends: Sequence[Send]) -> list[Send]:
         send.step.provider = channel_for(send.node.type).provider
     insert_steps([send.step for send in allowed])
     return allowed
+
+
+@transaction.atomic
+def withdraw_intents(claim: Claim, sends: Sequence[Send], *, now: datetime) -> None:
+    """Take back intents whose send has not begun, as only this worker can know; their triggers are due at once.
+
+    Without a send there was no step, so the rows go, also where the sweep has found them in doubt meanwhile.
+    """
+    lock_held(claim, [send.run.id for send in sends])
+    unsettled = Step.objects.filter(status__in=[StepStatus.RUNNING, StepStatus.IN_DOUBT], claim_id=claim.id)
+    unsettled.filter(pk__in=[send.step.pk for send in sends]).delete()
+    release(claim, [send.run.id for send in sends], now=now)

@@ -12,7 +12,8 @@ from workflows.models import Workflow
 class Step(models.Model):
     """One attempt to execute one node of one trigger: a row of the execution log.
 
-    Written as `running` before the send and completed after it, never deleted. `attempt` counts from 1; a node that
+    Written as `running` before the send and completed after it; deleted only when the send was withdrawn before it
+    began. `attempt` counts from 1; a node that
     was skipped has one row with attempt 0. `claim_id` tells which claim wrote the intent.
     """
 

@@ -7,6 +7,7 @@ are kept as evidence (see `evidence`).
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -27,27 +28,43 @@ from triggers.models import Trigger
 from triggers.states import TriggerStatus
 
 
-@transaction.atomic
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """A result that moves its run, and the state it leads to; the run itself moves once that is committed."""
+
+    result: Result
+    state: engine.RunState
+
+
 def record_results(claim: Claim, results: Sequence[Result], *, now: datetime, may_go_on: bool) -> list[Run]:
     """Store what came of these nodes and move their triggers, as far as the claim still holds them.
 
     A run whose next node is due stays claimed and is returned, unless `may_go_on` is False: then it is due for the
-    next claim. Bells for what is due within a minute are rung after commit.
+    next claim. Bells for what is due within a minute are rung after commit. When it fails, nothing has changed, and it
+    may be called again with the same results; also when only the answer to its commit got lost.
     """
-    held = lock_held(claim, [result.run.id for result in results])
-    mine = [result for result in results if result.run.id in held]
-    add_evidence([result.step for result in results if result.run.id not in held and result.step is not None])
-    ended = [result.step for result in mine if result.step is not None and not result.step._state.adding]
-    begun = [result.step for result in mine if result.step is not None and result.step._state.adding]
-    for result in mine:
-        before = result.run.state
-        result.run.state = _advanced(result, now=now)
-        begun += _skipped_steps(result.run, before, now=now)
+    with transaction.atomic():
+        held = lock_held(claim, [result.run.id for result in results])
+        add_evidence([result.step for result in results if result.run.id not in held and result.step is not None])
+        advances = [Advance(result, _advanced(result, now=now)) for result in results if result.run.id in held]
+        _store_steps(advances, now=now)
+        DeadLetter.objects.bulk_create(_dead_letter(each.result, now=now) for each in advances if each.state.has_failed)
+        going_on = _move_triggers(claim, advances, now=now, may_go_on=may_go_on)
+    for each in advances:
+        each.result.run.state = each.state
+    return going_on
+
+
+def _store_steps(advances: Sequence[Advance], *, now: datetime) -> None:
+    ended: list[Step] = []
+    begun: list[Step] = []
+    for each in advances:
+        if each.result.step is not None:
+            (begun if each.result.is_new_step else ended).append(each.result.step)
+        begun += _skipped_steps(each, now=now)
     yield_to_evidence(ended)
     update_outcomes(ended)
-    insert_steps(begun)
-    DeadLetter.objects.bulk_create(_dead_letter(result, now=now) for result in mine if result.run.state.has_failed)
-    return _move_triggers(claim, mine, now=now, may_go_on=may_go_on)
+    insert_steps(begun, are_perhaps_stored=True)
 
 
 def _advanced(result: Result, *, now: datetime) -> engine.RunState:
@@ -56,9 +73,10 @@ def _advanced(result: Result, *, now: datetime) -> engine.RunState:
     )
 
 
-def _skipped_steps(run: Run, before: engine.RunState, *, now: datetime) -> list[Step]:
+def _skipped_steps(advance: Advance, *, now: datetime) -> list[Step]:
+    run = advance.result.run
     steps = []
-    for node_id in engine.newly_skipped(before, run.state):
+    for node_id in engine.newly_skipped(run.state, advance.state):
         node_type = run.workflow.graph.nodes[node_id].type
         step = new_step(run, node_id, node_type, StepStatus.SKIPPED, attempt=0, started_at=now)
         step.finished_at = now
@@ -79,35 +97,35 @@ def _dead_letter(result: Result, *, now: datetime) -> DeadLetter:
     )
 
 
-def _move_triggers(claim: Claim, results: Sequence[Result], *, now: datetime, may_go_on: bool) -> list[Run]:
+def _move_triggers(claim: Claim, advances: Sequence[Advance], *, now: datetime, may_go_on: bool) -> list[Run]:
     groups: defaultdict[str, list[UUID]] = defaultdict(list)
     moves: dict[str, dict[str, Any]] = {}
     going_on: list[Run] = []
-    for result in results:
-        move = _move(result, now=now, may_go_on=may_go_on)
+    for each in advances:
+        move = _move(each, now=now, may_go_on=may_go_on)
         name = json.dumps(move, default=str, sort_keys=True)
         moves[name] = move
-        groups[name].append(result.run.id)
+        groups[name].append(each.result.run.id)
         if move["status"] == TriggerStatus.PROCESSING:
-            going_on.append(result.run)
+            going_on.append(each.result.run)
     for name, trigger_ids in groups.items():
         Trigger.objects.held_by(claim.id).filter(pk__in=trigger_ids).update(**moves[name])
     _ring_for(claim.lane, moves.values(), now=now)
     return going_on
 
 
-def _move(result: Result, *, now: datetime, may_go_on: bool) -> dict[str, Any]:
+def _move(advance: Advance, *, now: datetime, may_go_on: bool) -> dict[str, Any]:
     """Return the columns that change: the same for all triggers that go to the same place."""
-    run = result.run
-    following = engine.next_node(run.workflow.graph, run.state)
+    result, run, state = advance.result, advance.result.run, advance.state
+    following = engine.next_node(run.workflow.graph, state)
     fields: dict[str, Any] = {
-        "run_state": engine.to_json(run.state),
+        "run_state": engine.to_json(state),
         "last_step_status": _last_step_status(result),
         "error": {**result.error, "node_id": result.node_id} if result.error else None,
         "updated_at": now,
     }
     if following is None:
-        has_failed = run.state.has_failed
+        has_failed = state.has_failed
         return {
             **fields,
             "status": TriggerStatus.FAILED if has_failed else TriggerStatus.COMPLETED,

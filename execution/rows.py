@@ -18,15 +18,17 @@ ALL = tuple(COLUMNS)
 OUTCOME = ("status", "provider", "message_id", "output", "error", "finished_at")
 
 
-def insert_steps(steps: Sequence[Step]) -> None:
-    """Insert steps. Raises IntegrityError when an attempt of a node has a row already."""
+def insert_steps(steps: Sequence[Step], *, are_perhaps_stored: bool = False) -> None:
+    """Insert steps. Raises IntegrityError when an attempt of a node has a row already.
+
+    With `are_perhaps_stored`, rows of the same ids are left alone: a commit whose answer got lost is tried again.
+    """
     if connection.vendor != "postgresql":
-        Step.objects.bulk_create(steps)
+        Step.objects.bulk_create(steps, ignore_conflicts=are_perhaps_stored)
         return
-    for step in steps:
-        step._state.adding = False
     names = ", ".join(map(_quoted, ALL))
-    _execute(f"INSERT INTO {_table()} ({names}) SELECT {names} FROM {_records(ALL)}", steps, ALL)  # noqa: S608
+    twice = " ON CONFLICT (id) DO NOTHING" if are_perhaps_stored else ""
+    _execute(f"INSERT INTO {_table()} ({names}) SELECT {names} FROM {_records(ALL)}{twice}", steps, ALL)  # noqa: S608
 
 
 def update_outcomes(steps: Sequence[Step]) -> None:

@@ -3,18 +3,22 @@
 import logging
 import random
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from time import monotonic
+from functools import partial
+from time import monotonic, sleep
+from typing import TypeVar
 from uuid import UUID
 
 from django.conf import settings
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from execution.claims import Claim, claim_batch, lease_length, release, renew_lease
-from execution.intents import write_intents
+from execution.intents import withdraw_intents, write_intents
 from execution.recording import record_results
-from execution.runs import Run, load_runs
+from execution.runs import Run, Unrunnable, load_runs
 from execution.sending import Sender
 from execution.unrunnable import fail_unrunnable
 from execution.verdicts import verdict
@@ -22,6 +26,11 @@ from execution.work import Result, Send, next_work
 from triggers import bells
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# The database is away, or gave up on a statement: the same may succeed a moment later.
+AWAY = (OperationalError, InterfaceError)
+RECORD_AGAIN_SECONDS = 0.5
 
 
 def advance_lane(lane: str) -> int:
@@ -41,7 +50,11 @@ def advance_lane(lane: str) -> int:
 
 @dataclass(slots=True)
 class Batch:
-    """One claim being worked off: triggers not looked at yet, runs that go on at once, messages under way."""
+    """One claim being worked off: triggers not looked at yet, runs that go on at once, messages under way.
+
+    What a provider has answered is never dropped: when the database is away, nothing new is begun, and what is known
+    is recorded as soon as it is back, within the lease.
+    """
 
     claim: Claim
     sender: Sender
@@ -49,32 +62,48 @@ class Batch:
     not_loaded: deque[UUID] = field(init=False)
     stop_at: float = field(init=False)
     renew_at: float = field(init=False)
+    trouble: OperationalError | InterfaceError | None = None
 
     def __post_init__(self) -> None:
         self.not_loaded = deque(self.claim.trigger_ids)
         self.stop_at = monotonic() + settings.CLAIM_WORK_SECONDS
-        self.renew_at = monotonic() + lease_length().total_seconds() / 3
+        self._lease_holds_from_now()
 
     def work_off(self) -> None:
-        """Go round until nothing of the claim is left to do now; after CLAIM_WORK_SECONDS only finish what is sent."""
+        """Go round until nothing of the claim is left to do now; after CLAIM_WORK_SECONDS only finish what has begun.
+
+        Raises the database's error at the end when one kept something from being begun; the sweep takes that up.
+        """
         while self.going_on or self.not_loaded or self.sender.in_flight:
-            if monotonic() >= self.stop_at:
-                self._give_back()
-            now = timezone.now()
-            sends, results = self._plan(now)
-            self.sender.submit(write_intents(self.claim, sends))
+            results = self._guarded(self._begin_more) or []
             results += self._answers(wait=not results)
             if results:
-                going_on = record_results(self.claim, results, now=timezone.now(), may_go_on=self._has_time())
-                self.going_on.extendleft(reversed(going_on))
-            self._keep_lease()
+                self.going_on.extendleft(reversed(self._record(results)))
+            if monotonic() >= self.renew_at:
+                self._guarded(self._keep_lease)
+        if self.trouble is not None:
+            raise self.trouble
+
+    def _begin_more(self) -> list[Result]:
+        """Write intents for as many runs as there is room for and begin to send; return what needs no sending."""
+        if not self._has_time():
+            self._give_back()
+            return []
+        sends, results = self._plan(timezone.now())
+        self.sender.submit(write_intents(self.claim, sends))
+        return results
 
     def _plan(self, now: datetime) -> tuple[list[Send], list[Result]]:
         """Take as many runs as there is room for, those under way first, and see what each does next."""
         sends: list[Send] = []
         results: list[Result] = []
         for run in self._take(self.sender.room if self.sender.is_half_empty else 0, now):
-            work = next_work(run, now=now)
+            try:
+                work = next_work(run, now=now)
+            except Exception as error:  # a trigger that can't be understood must not hold up its lane
+                logger.exception("Trigger %s can't be run any further", run.id)
+                fail_unrunnable(self.claim, [Unrunnable(run.trigger, "internal_error", repr(error))], now=now)
+                continue
             if isinstance(work, Send):
                 sends.append(work)
             else:
@@ -94,22 +123,71 @@ class Batch:
         if not self.sender.in_flight:
             return []
         answers = self.sender.collect(timeout=max(self.renew_at - monotonic(), 0.05) if wait else 0)
+        withdrawn = [answer.send for answer in answers if not answer.has_begun]
+        if withdrawn:
+            self._guarded(partial(withdraw_intents, self.claim, withdrawn, now=timezone.now()))
         now = timezone.now()
-        return [verdict(answer, now=now, dice=random.random()) for answer in answers]  # noqa: S311  # no secret
+        return [verdict(answer, now=now, dice=random.random()) for answer in answers if answer.has_begun]  # noqa: S311  # no secret
+
+    def _record(self, results: list[Result]) -> list[Run]:
+        """Record, again and again while the lease lasts; what can't be stored fails its own trigger and no other."""
+        give_up_at = monotonic() + lease_length().total_seconds() / 2
+        while True:
+            try:
+                return record_results(self.claim, results, now=timezone.now(), may_go_on=self._has_time())
+            except AWAY as error:
+                self._note(error)
+                if monotonic() > give_up_at:
+                    raise
+                sleep(RECORD_AGAIN_SECONDS)
+            except (DataError, IntegrityError) as error:
+                return self._record_one_by_one(results, error)
+
+    def _record_one_by_one(self, results: list[Result], error: DatabaseError) -> list[Run]:
+        if len(results) > 1:
+            return [run for result in results for run in self._record([result])]
+        (result,) = results
+        logger.error("What came of node %s of trigger %s can't be stored: %s", result.node_id, result.run.id, error)
+        found = Unrunnable(result.run.trigger, "unstorable_outcome", str(error))
+        fail_unrunnable(self.claim, [found], now=timezone.now())
+        return []
 
     def _has_time(self) -> bool:
-        return monotonic() < self.stop_at
+        return self.trouble is None and monotonic() < self.stop_at
 
     def _give_back(self) -> None:
-        """Leave to the next claim what no intent was written for."""
+        """Leave to the next claim what has not begun."""
+        sends = self.sender.take_back()
         left = [run.id for run in self.going_on] + list(self.not_loaded)
         self.going_on.clear()
         self.not_loaded.clear()
+        now = timezone.now()
+        if sends:
+            withdraw_intents(self.claim, sends, now=now)
         if left:
-            release(self.claim, left, now=timezone.now())
+            release(self.claim, left, now=now)
+        if sends or left:
             bells.ring(self.claim.lane)
 
     def _keep_lease(self) -> None:
-        if monotonic() >= self.renew_at:
-            renew_lease(self.claim, now=timezone.now())
-            self.renew_at = monotonic() + lease_length().total_seconds() / 3
+        renew_lease(self.claim, now=timezone.now())
+        self._lease_holds_from_now()
+
+    def _lease_holds_from_now(self) -> None:
+        seconds = lease_length().total_seconds()
+        self.renew_at = monotonic() + seconds / 3
+        self.sender.send_until = monotonic() + seconds
+
+    def _guarded(self, act: Callable[[], T]) -> T | None:
+        """Do it; when the database is away, note that and begin nothing more."""
+        try:
+            return act()
+        except AWAY as error:
+            self._note(error)
+            self.trouble = error
+            self.renew_at = monotonic() + RECORD_AGAIN_SECONDS
+            return None
+
+    def _note(self, error: Exception) -> None:
+        logger.warning("The database is away while claim %s is worked off: %s", self.claim.id, error)
+        connection.close()

@@ -74,9 +74,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Unrunnable:
-    """A claimed trigger whose version can't be run any more, and why."""
+    """A claimed trigger that can't be run any further, and why."""
 
     trigger: Trigger
+    code: str
     reason: str
 
 
@@ -89,17 +90,20 @@ def load_runs(trigger_ids: Sequence[UUID]) -> tuple[list[Run], list[Unrunnable]]
         trigger = triggers[trigger_id]
         try:
             workflow = compiled_version(trigger.version_id)
+            runs[trigger_id] = Run(trigger, workflow, _stored_state(trigger, workflow))
         except DefinitionInvalid as error:
-            unrunnable.append(Unrunnable(trigger, str(error)))
-            continue
-        stored = trigger.run_state
-        state = (
-            engine.from_json(stored) if stored is not None else engine.start(workflow.graph, at=trigger.available_at)
-        )
-        runs[trigger_id] = Run(trigger, workflow, state)
+            unrunnable.append(Unrunnable(trigger, "invalid_definition", str(error)))
+        except (KeyError, TypeError, ValueError) as error:
+            unrunnable.append(Unrunnable(trigger, "invalid_state", f"The stored state can't be read: {error!r}"))
     # A trigger without a state may have steps too: of a worker that died before it recorded the first outcome.
     _take_in_steps(runs, Step.objects.filter(trigger_id__in=list(runs)).order_by("attempt", "pk"))
     return list(runs.values()), unrunnable
+
+
+def _stored_state(trigger: Trigger, workflow: CompiledVersion) -> engine.RunState:
+    if trigger.run_state is None:
+        return engine.start(workflow.graph, at=trigger.available_at)
+    return engine.from_json(trigger.run_state)
 
 
 def _take_in_steps(runs: dict[UUID, Run], steps: Iterable[Step]) -> None:

@@ -41,13 +41,17 @@ MOST_ROOM = 512
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of one send: a receipt or an error, and the variables that the templates missed."""
+    """What came of one send: a receipt or an error, and the variables that the templates missed.
+
+    Neither when it has not begun, because the lease was over.
+    """
 
     send: Send
     finished_at: datetime
     receipt: Receipt | None = None
     error: SendError | None = None
     missing_variables: tuple[str, ...] = ()
+    has_begun: bool = True
 
 
 class Sender:
@@ -55,6 +59,9 @@ class Sender:
 
     It gives itself room for so many messages under way as keep the threads busy, and no more, since each of them is in
     doubt when the worker dies: more room while the provider is fast, more threads while it is slow.
+
+    No send begins after `send_until`, by the monotonic clock, which runs on while a process is frozen: a worker that
+    wakes up when its lease is over must not send what another worker has taken up.
     """
 
     def __init__(self, *, threads: int) -> None:
@@ -64,6 +71,7 @@ class Sender:
         self._to_send: SimpleQueue[tuple[Send, dict[str, Any]] | None] = SimpleQueue()
         self._answers: SimpleQueue[Answer] = SimpleQueue()
         self.in_flight = 0
+        self.send_until = monotonic()
 
     @property
     def room(self) -> int:
@@ -108,7 +116,8 @@ class Sender:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            self._forget_unsent()
+            # Nobody is left to record it: the sweep finds it in doubt, and has it sent again.
+            self.take_back()
         for _ in self._threads:
             self._to_send.put(None)
         if kind is None:
@@ -121,19 +130,27 @@ class Sender:
             self._threads.append(thread)
             thread.start()
 
-    def _forget_unsent(self) -> None:
-        """Keep what has not begun from being sent when nobody is left to record it: the sweep has it sent again."""
+    def take_back(self) -> list[Send]:
+        """Return what no thread has begun to send; it will not be sent."""
+        sends: list[Send] = []
         while True:
             try:
-                self._to_send.get_nowait()
+                job = self._to_send.get_nowait()
             except Empty:
-                return
+                break
+            if job is not None:
+                sends.append(job[0])
+        self.in_flight -= len(sends)
+        return sends
 
     def _work(self) -> None:
         sessions: dict[str, Session] = {}
         try:
             while (job := self._to_send.get()) is not None:
-                self._answers.put(_answer(*job, sessions))
+                if monotonic() < self.send_until:
+                    self._answers.put(_answer(*job, sessions))
+                else:
+                    self._answers.put(Answer(job[0], timezone.now(), has_begun=False))
         finally:
             for session in sessions.values():
                 session.close()

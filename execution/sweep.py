@@ -32,10 +32,13 @@ def sweep(*, now: datetime) -> None:
 
 
 @transaction.atomic
-def free_expired_leases(*, now: datetime) -> int:
-    """Give the triggers of workers that are gone back to their lanes; their running steps are in doubt."""
+def free_expired_leases(*, now: datetime, expired_before: datetime | None = None) -> int:
+    """Give the triggers of workers that are gone back to their lanes; their running steps are in doubt.
+
+    A lease has expired when it ended before `expired_before`, by default `now`; `now` is the time that rows get.
+    """
     expired = list(
-        Trigger.objects.lease_expired(now)
+        Trigger.objects.lease_expired(expired_before or now)
         .select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
         .values_list("pk", flat=True)[:MOST_PER_TICK]
     )

@@ -1,4 +1,4 @@
-"""Triggers whose version can't be run any more end as failed, so that none stays stuck."""
+"""Triggers that can't be run any further end as failed, so that none stays stuck and none takes others along."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,21 +8,25 @@ from django.db import transaction
 from execution.claims import Claim, lock_held
 from execution.models import DeadLetter
 from execution.runs import Unrunnable
+from execution.storable import storable
 from triggers.models import Trigger
 from triggers.states import TriggerStatus
 
 
-@transaction.atomic
 def fail_unrunnable(claim: Claim, found: Sequence[Unrunnable], *, now: datetime) -> None:
     """End these triggers with the reason, as far as the claim holds them."""
-    if not found:
-        return
+    if found:
+        _fail(claim, found, now=now)
+
+
+@transaction.atomic
+def _fail(claim: Claim, found: Sequence[Unrunnable], *, now: datetime) -> None:
     held = lock_held(claim, [each.trigger.pk for each in found])
     for each in found:
         if each.trigger.pk not in held:
             continue
         node_id = each.trigger.current_node_id
-        error = {"code": "invalid_definition", "message": each.reason, "is_transient": False}
+        error = {"code": each.code, "message": storable(each.reason), "is_transient": False}
         DeadLetter.objects.create(
             trigger_id=each.trigger.pk,
             node_id=node_id,

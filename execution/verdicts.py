@@ -7,10 +7,9 @@ from execution import engine
 from execution.retry import delay_after
 from execution.sending import Answer
 from execution.states import StepStatus, check_step_move
+from execution.storable import LONGEST_NAME, storable
 from execution.work import Result, Send, StepError, outcome_unknown, succeeded
 from workflows.nodes import OnDoubt
-
-LONGEST_MESSAGE = 2_000
 
 
 def verdict(answer: Answer, *, now: datetime, dice: float) -> Result:
@@ -18,13 +17,13 @@ def verdict(answer: Answer, *, now: datetime, dice: float) -> Result:
     step, run = answer.send.step, answer.send.run
     step.finished_at = answer.finished_at
     if answer.missing_variables:
-        step.output["missing_variables"] = list(answer.missing_variables)
+        step.output["missing_variables"] = [storable(name, longest=LONGEST_NAME) for name in answer.missing_variables]
     if answer.error is not None:
         return _failure(answer.send, answer.error, now=now, dice=dice)
     assert answer.receipt is not None  # noqa: S101  # an answer holds one of the two
     _move(answer.send, StepStatus.SUCCEEDED)
     step.provider = answer.receipt.provider
-    step.message_id = answer.receipt.message_id
+    step.message_id = storable(answer.receipt.message_id, longest=LONGEST_NAME)
     step.output |= {
         "message_id": step.message_id,
         "provider": step.provider,
@@ -38,7 +37,7 @@ def _failure(send: Send, error: SendError, *, now: datetime, dice: float) -> Res
     step, run = send.step, send.run
     described: StepError = {
         "code": error.code,
-        "message": error.message[:LONGEST_MESSAGE],
+        "message": storable(error.message),
         "is_transient": error.is_transient,
     }
     step.error = described

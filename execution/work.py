@@ -8,6 +8,7 @@ from execution import engine
 from execution.models import Step
 from execution.runs import Run
 from execution.states import StepStatus
+from execution.storable import storable
 from templates.rendering import RenderError
 from workflows.nodes import DelayNode, MessageNode, OnDoubt
 
@@ -34,13 +35,17 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a node: the step as it shall be stored, or none to store, and what the engine makes of it."""
+    """What came of a node: the step as it shall be stored, or none to store, and what the engine makes of it.
+
+    `is_new_step` tells a step that has no row yet from one whose intent is stored.
+    """
 
     run: Run
     node_id: str
     step: Step | None
     outcome: engine.Outcome
     error: StepError | None = None
+    is_new_step: bool = False
 
 
 def next_work(run: Run, *, now: datetime) -> Send | Result:
@@ -80,7 +85,7 @@ def succeeded(run: Run, node_id: str) -> engine.Succeeded:
             if edge.when is None or edge.when.is_true(names):
                 taken.add(edge.key)
         except RenderError as error:
-            errors[edge.key] = error.message
+            errors[edge.key] = storable(error.message)
     if errors:
         run.outputs[node_id]["edge_errors"] = errors
     return engine.Succeeded(frozenset(taken))
@@ -117,7 +122,7 @@ def _delay(run: Run, node: DelayNode, ready: engine.Ready, *, now: datetime) -> 
         step.output = {"until": until.isoformat()}
         # A delay that is over already, such as PT0S, ends within this claim, where no history is read again.
         run.history[node.id].waiting = step
-        return Result(run, node.id, step, engine.Waiting(until))
+        return Result(run, node.id, step, engine.Waiting(until), is_new_step=True)
     waited = run.history[node.id].waiting
     if waited is not None:
         waited.status = StepStatus.SUCCEEDED

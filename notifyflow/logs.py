@@ -23,7 +23,9 @@ def logging_config(*, is_json: bool, level: str) -> dict[str, Any]:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    renderer: Any = structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer()
+    # Plain, because the default formatter shows local variables: passwords and recipients are among them.
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer: Any = structlog.processors.JSONRenderer() if is_json else console
     tail: list[Any] = [structlog.processors.format_exc_info] if is_json else []
     return {
         "version": 1,

@@ -166,6 +166,8 @@ REST_FRAMEWORK = {
     "DEFAULT_FILTER_BACKENDS": ["notifyflow.api.filters.StrictFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "notifyflow.api.schema.AutoSchema",
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
+    # With none, the address is the connection's own: X-Forwarded-For is what any client may write.
+    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
     "DEFAULT_THROTTLE_RATES": {"token": env.str("TOKEN_THROTTLE", default="30/min")},
     "DATETIME_FORMAT": "iso-8601",
     "PAGE_SIZE": 50,

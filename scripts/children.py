@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from starters import ROOT, say
 
-COLOURS = (36, 32, 33, 35, 34)
+COLOURS = (36, 32, 33, 35, 34, 96)
 NAME_WIDTH = 8
 
 

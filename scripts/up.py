@@ -1,4 +1,4 @@
-"""The full profile on local services: web, two workers, beat and Flower as children of this one process.
+"""The full profile on local services: web, three workers, beat and Flower as children of this one process.
 
     scripts/up                    start everything; SIGINT or SIGTERM stops everything cleanly
     scripts/up manage <command>   run a manage.py command with the same settings
@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import environ
 import local_databases
 from children import Children
 from probes import POSTGRESQL, RABBITMQ, REDIS, Service
@@ -27,7 +28,10 @@ from starters import ROOT, CannotStartError, say
 
 from notifyflow.secret import embedded_secret_key
 
-LANES = "notifyflow.critical,notifyflow.high,notifyflow.medium,notifyflow.low,notifyflow.sweep"
+ALL_QUEUES = ("critical", "high", "medium", "low", "sweep")
+# Kept free of the other lanes: slow batches there hold up neither urgent triggers nor the sweep.
+URGENT_QUEUES = ("critical", "sweep")
+CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "notifyflow")
 FLOWER_PORT = 5555
 # A worker ends the batch it holds first: CLAIM_WORK_SECONDS and its last sends, with room to spare.
 STOP_SECONDS = 60
@@ -44,6 +48,7 @@ def environment_for(urls: Mapping[Service, str], var: Path, port: int) -> dict[s
         "CELERY_BROKER_URL": local_databases.ensure_vhost(urls[RABBITMQ]),
         # Not the tests' database: a test run beside it empties that one.
         "CACHE_URL": f"{urls[REDIS].rstrip('/')}/1",
+        "QUEUE_PREFIX": os.environ.get("QUEUE_PREFIX") or "notifyflow",
         "PYTHONUNBUFFERED": "1",
         # Celery warns whoever is root, as one is in many containers, once a worker.
         "PYTHONWARNINGS": "ignore:You're running the worker with superuser",
@@ -54,17 +59,22 @@ def environment_for(urls: Mapping[Service, str], var: Path, port: int) -> dict[s
     }
 
 
-def commands(var: Path) -> dict[str, list[str]]:
+def worker(name: str, *, concurrency: int, queues: Sequence[str], prefix: str) -> list[str]:
+    options = "--prefetch-multiplier 1 --without-gossip --without-mingle".split()
+    listen = ["--concurrency", str(concurrency), "-Q", ",".join(f"{prefix}.{queue}" for queue in queues)]
+    return [*CELERY, "worker", "-n", f"{name}@%h", *options, *listen]
+
+
+def commands(var: Path, prefix: str) -> dict[str, list[str]]:
     """What runs, by the name it has in the log; docker-compose.yml starts the same."""
     web = "--interface wsgi --no-ws --respawn-failed-workers --workers-kill-timeout 30"
-    celery = [sys.executable, "-m", "celery", "--quiet", "-A", "notifyflow"]
-    worker = f"--concurrency 2 --prefetch-multiplier 1 --without-gossip --without-mingle -Q {LANES}".split()
     return {
         "web": [sys.executable, "-m", "granian", *web.split(), "notifyflow.wsgi:application"],
-        "worker1": [*celery, "worker", "-n", "w1@%h", *worker],
-        "worker2": [*celery, "worker", "-n", "w2@%h", *worker],
-        "beat": [*celery, "beat", "--schedule", str(var / "beat" / "celerybeat-schedule")],
-        "flower": [*celery, "flower", "--address=127.0.0.1", f"--port={FLOWER_PORT}"],
+        "worker1": worker("w1", concurrency=2, queues=ALL_QUEUES, prefix=prefix),
+        "worker2": worker("w2", concurrency=2, queues=ALL_QUEUES, prefix=prefix),
+        "urgent": worker("urgent", concurrency=1, queues=URGENT_QUEUES, prefix=prefix),
+        "beat": [*CELERY, "beat", "--schedule", str(var / "beat" / "celerybeat-schedule")],
+        "flower": [*CELERY, "flower", "--address=127.0.0.1", f"--port={FLOWER_PORT}"],
     }
 
 
@@ -132,7 +142,7 @@ def run(environment: Mapping[str, str], var: Path, port: int) -> int:
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    for name, command in commands(var).items():
+    for name, command in commands(var, environment["QUEUE_PREFIX"]).items():
         children.start(name, command)
     threading.Thread(target=tell_when_ready, args=(port, environment, stopping), daemon=True).start()
 
@@ -151,6 +161,9 @@ def run(environment: Mapping[str, str], var: Path, port: int) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
+    # As the settings do: what stands in there must not differ between this process and its children.
+    if (ROOT / ".env").is_file():
+        environ.Env.read_env(str(ROOT / ".env"))
     var = Path(os.environ.get("NOTIFYFLOW_VAR") or ROOT / "var").resolve()
     port = int(os.environ.get("PORT") or 8000)
     try:

@@ -26,6 +26,8 @@ ENTRY_NODE_ID = {
     "postgresql": "v.definition ->> 'entry_node_id'",
     "sqlite": "json_extract(v.definition, '$.entry_node_id')",
 }
+# The lock that the foreign key takes anyway, taken before the look: a deletion under way is waited for and then seen.
+LOCK = {"postgresql": " FOR KEY SHARE OF w", "sqlite": ""}
 
 
 class UnknownWorkflow(Exception):
@@ -115,7 +117,7 @@ def _insert_sql(vendor: str, wanted: str) -> str:
         f" SELECT {values.format(entry_node_id=ENTRY_NODE_ID[vendor])}"
         f" FROM {quote(Workflow._meta.db_table)} w"
         f" JOIN {quote(WorkflowVersion._meta.db_table)} v ON v.workflow_id = w.id AND v.number = w.version"
-        f" WHERE w.{wanted} = %s AND w.is_active"
+        f" WHERE w.{wanted} = %s AND w.is_active{LOCK[vendor]}"
         " ON CONFLICT (workflow_id, idempotency_key) DO NOTHING RETURNING version_id, priority, current_node_id"
     )
 

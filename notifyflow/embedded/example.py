@@ -5,6 +5,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import datetime
+from http.client import HTTPException
 from typing import Any
 from uuid import UUID
 
@@ -23,9 +24,8 @@ class ExampleFailed(Exception):
     """The example trigger did not complete; the message says where it stands."""
 
 
-def trigger_example(base_url: str, *, username: str, password: str) -> UUID:
-    """Sign in, trigger the example workflow, and return the trigger's id."""
-    token = _post(f"{base_url}/api/v1/auth/token/", {"username": username, "password": password})["access"]
+def trigger_example(base_url: str, *, token: str) -> UUID:
+    """Trigger the example workflow and return the trigger's id. Raises ExampleFailed when it is refused."""
     key = f"example-{timezone.now():%Y%m%dT%H%M%S%f}"
     trigger = _post(f"{base_url}/api/v1/triggers/", {**TRIGGER, "idempotency_key": key}, token=token)
     return UUID(trigger["id"])
@@ -54,9 +54,12 @@ def watch(trigger_id: UUID) -> Iterator[tuple[datetime, Step]]:
         raise ExampleFailed(f"The example trigger is {trigger.status}: {trigger.error['message']}")
 
 
-def _post(url: str, body: dict[str, Any], *, token: str = "") -> dict[str, Any]:
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+def _post(url: str, body: dict[str, Any], *, token: str) -> dict[str, Any]:
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310  # our own address
-    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
-        answer: dict[str, Any] = json.load(response)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+            answer: dict[str, Any] = json.load(response)
+    except (OSError, HTTPException) as error:
+        raise ExampleFailed(f"The API did not take the example trigger: {error}.") from error
     return answer

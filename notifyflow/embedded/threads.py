@@ -12,7 +12,9 @@ from notifyflow.wsgi import application
 from triggers.bells import lane_queues
 
 WEB_THREADS = 8
-WORKER_THREADS = 2
+# A batch keeps its thread until its messages are out: with more of them, slow batches more seldom hold up the
+# sweep and urgent lanes. There is no thread kept for those two here, as there is a worker in the full profile.
+WORKER_THREADS = 4
 STOP_SECONDS = 30
 
 

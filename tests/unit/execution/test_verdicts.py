@@ -11,7 +11,8 @@ from execution import engine
 from execution.engine import Ready
 from execution.runs import Run
 from execution.states import IllegalMove, StepStatus
-from execution.verdicts import LONGEST_MESSAGE, verdict
+from execution.storable import LONGEST_MESSAGE
+from execution.verdicts import verdict
 from execution.work import Result
 from tests.factories import EMAIL, SMS, definition
 from tests.unit.execution.unsaved import (
