@@ -93,7 +93,7 @@ def load_runs(trigger_ids: Sequence[UUID]) -> tuple[list[Run], list[Unrunnable]]
             runs[trigger_id] = Run(trigger, workflow, _stored_state(trigger, workflow))
         except DefinitionInvalid as error:
             unrunnable.append(Unrunnable(trigger, "invalid_definition", str(error)))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             unrunnable.append(Unrunnable(trigger, "invalid_state", f"The stored state can't be read: {error!r}"))
     # A trigger without a state may have steps too: of a worker that died before it recorded the first outcome.
     _take_in_steps(runs, Step.objects.filter(trigger_id__in=list(runs)).order_by("attempt", "pk"))

@@ -25,9 +25,10 @@ def processes(tmp_path: Path, port: int) -> Iterator[Processes]:
         yield running
 
 
-def start(processes: Processes, name: str) -> None:
-    """Start the service and wait until it says that it is ready."""
-    process = processes.start(name, sys.executable, "manage.py", "embedded")
+def start(processes: Processes, name: str, **more: str) -> None:
+    """Start the service, with more environment variables, and wait until it says that it is ready."""
+    variables = (f"{variable}={value}" for variable, value in more.items())
+    process = processes.start(name, "env", *variables, sys.executable, "manage.py", "embedded")
 
     def is_ready() -> bool:
         assert process.poll() is None, "the service ended"

@@ -34,6 +34,7 @@ def test_a_newcomer_sees_the_example_carried_out_and_can_stop_it(
     outbox = sorted(path.name.split(".", 1)[1] for path in (processes.folder / "var" / "outbox").iterdir())
     assert outbox == ["confirm.eml", "feedback.eml", "offer.eml", "text.sms.json"]
     assert answers(f"http://127.0.0.1:{port}/readyz")
+    assert "password: notifyflow\n" in log
     assert processes.stop("first", number) == 0
     assert "Traceback" not in processes.log("first")
 
@@ -88,3 +89,44 @@ def test_two_services_on_one_folder_are_refused_in_one_sentence(processes: Proce
     assert second.wait(30) == 1
     assert "Another NotifyFlow runs on" in processes.log("second")
     assert "Traceback" not in processes.log("second")
+
+
+def test_a_changed_password_stays_and_the_example_runs_all_the_same(processes: Processes, port: int) -> None:
+    start(processes, "first")
+    change_operator(processes, "set_password('my own words')")
+    assert processes.stop("first") == 0
+
+    start(processes, "second")
+
+    assert "password: notifyflow, but for operator with one of their own" in processes.log("second")
+    assert re.search(r"feedback +email +succeeded", processes.log("second"))
+    Client(f"http://127.0.0.1:{port}", username="operator", password="my own words")
+
+
+def test_an_example_that_fails_is_a_warning(processes: Processes, port: int) -> None:
+    start(processes, "first")
+    change_operator(processes, "is_active = False")
+    assert processes.stop("first") == 0
+
+    start(processes, "second")
+
+    assert "The example did not run to its end" in processes.log("second")
+    assert "Traceback" not in processes.log("second")
+    assert answers(f"http://127.0.0.1:{port}/healthz")
+
+
+def test_nothing_is_sent_to_anybody_through_a_real_provider(processes: Processes) -> None:
+    start(processes, "first", EMAIL_URL="smtp://127.0.0.1:1", DEMO_PASSWORD="given words")
+
+    log = processes.log("first")
+    assert "Email   sent through smtp" in log
+    assert "The example is left out" in log
+    assert "Triggering" not in log
+    assert "password: the one in DEMO_PASSWORD" in log
+    assert not (processes.folder / "var" / "outbox").exists()
+
+
+def change_operator(processes: Processes, change: str) -> None:
+    """Change the demo user who triggers the example."""
+    look_up = "from accounts.models import User; user = User.objects.get(username='operator')"
+    processes.manage("shell", "--no-imports", "-c", f"{look_up}; user.{change}; user.save()")

@@ -173,6 +173,8 @@ def test_a_killed_worker_loses_nothing_and_repeats_nothing_without_saying_so(
     skipped = Counter(step["node_id"] for step in steps if step["status"] == "skipped")
     assert skipped == {"offer": TRIGGERS // 2}
 
+    # The kill hit a worker that held something: the sweep had to find it.
+    assert "The sweep freed" in processes.log("worker-2")
     doubted = {f"{step['trigger_id']}.{step['node_id']}" for step in steps if step["status"] == "in_doubt"}
     sent = Counter(mail.message["Message-ID"].strip("<>").rpartition("@")[0] for mail in smtp.mails)
     assert len(sent) == TRIGGERS * 2 + TRIGGERS // 2

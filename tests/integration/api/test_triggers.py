@@ -252,9 +252,9 @@ def test_redrive_by_filter(api: APIClient) -> None:
     assert codes(api.post(f"{URL}redrive/", {})) == [("non_field_errors", "required")]
     assert codes(api.post(f"{URL}redrive/", {"colour": "red"})) == [("colour", "unknown_field")]
     answer = api.post(f"{URL}redrive/", {"workflow": failing[0].workflow.key})
-    assert answer.json() == {"redriven": 1, "remaining": 0}
+    assert answer.json() == {"redriven": 1, "remaining": 0, "last_id": str(failing[0].pk)}
     answer = api.post(f"{URL}redrive/", {"ids": [str(trigger.pk) for trigger in failing]})
-    assert answer.json() == {"redriven": 2, "remaining": 0}
+    assert answer.json() == {"redriven": 2, "remaining": 0, "last_id": str(failing[2].pk)}
     assert set(Trigger.objects.values_list("status", flat=True)) == {TriggerStatus.ENQUEUED}
 
 
