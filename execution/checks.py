@@ -19,6 +19,14 @@ def check_time_limits(app_configs: Sequence[AppConfig] | None, **_: Any) -> list
     found: list[CheckMessage] = []
     longest_send = settings.PROVIDER_TIMEOUT_SECONDS * WAITS_OF_A_SLOW_PROVIDER
     silent_send = settings.PROVIDER_TIMEOUT_SECONDS * WAITS_OF_A_SILENT_PROVIDER
+    if settings.CLAIM_WORK_SECONDS < 1:
+        found.append(
+            Error(
+                f"CLAIM_WORK_SECONDS is {settings.CLAIM_WORK_SECONDS}: a batch would give everything back unsent.",
+                hint="Set it to 1 or more.",
+                id="execution.E003",
+            )
+        )
     if silent_send >= settings.LEASE_SECONDS:
         found.append(
             Error(

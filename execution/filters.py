@@ -5,13 +5,13 @@ from django.db.models import QuerySet
 
 from execution.models import Step
 from execution.states import StepStatus
-from workflows.keys import is_workflow_id
+from workflows.filters import of_workflow
 
 
 class StepFilter(django_filters.FilterSet):
     """Filters of `GET steps/`; `workflow` is an id or a key."""
 
-    workflow = django_filters.CharFilter(method="of_workflow")
+    workflow = django_filters.CharFilter(method="of_one_workflow")
     status = django_filters.ChoiceFilter(choices=[(s.value, s.value) for s in StepStatus])
     node_type = django_filters.CharFilter()
 
@@ -19,6 +19,6 @@ class StepFilter(django_filters.FilterSet):
         model = Step
         fields: list[str] = []
 
-    def of_workflow(self, queryset: QuerySet[Step], name: str, value: str) -> QuerySet[Step]:
+    def of_one_workflow(self, queryset: QuerySet[Step], name: str, value: str) -> QuerySet[Step]:
         """Keep the steps of one workflow."""
-        return queryset.filter(workflow_id=value) if is_workflow_id(value) else queryset.filter(workflow__key=value)
+        return of_workflow(queryset, value)

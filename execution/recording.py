@@ -21,7 +21,7 @@ from execution.evidence import add_evidence, yield_to_evidence
 from execution.models import DeadLetter, Step
 from execution.rows import insert_steps, update_outcomes
 from execution.runs import Run
-from execution.states import StepStatus
+from execution.states import StepStatus, check_trigger_move
 from execution.work import Result, new_step
 from triggers import bells
 from triggers.models import Trigger
@@ -104,7 +104,9 @@ def _move_triggers(claim: Claim, advances: Sequence[Advance], *, now: datetime, 
     for each in advances:
         move = _move(each, now=now, may_go_on=may_go_on)
         name = json.dumps(move, default=str, sort_keys=True)
-        moves[name] = move
+        if name not in moves:
+            check_trigger_move(TriggerStatus.PROCESSING, move["status"])
+            moves[name] = move
         groups[name].append(each.result.run.id)
         if move["status"] == TriggerStatus.PROCESSING:
             going_on.append(each.result.run)

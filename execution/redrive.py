@@ -1,5 +1,7 @@
 """Redrive: continue failed triggers from the node that failed, on the version they started on."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -12,6 +14,8 @@ from execution.states import StepStatus, check_trigger_move
 from triggers import bells
 from triggers.models import Trigger, TriggerQuerySet
 from triggers.states import TriggerStatus
+from workflows.compiled import compiled_version
+from workflows.faults import DefinitionInvalid
 
 # What one call of a redrive by filter takes up at most; the answer says how many are left.
 MOST_AT_ONCE = 1_000
@@ -38,31 +42,62 @@ def redrive_trigger(trigger_id: UUID) -> Trigger:
     check_trigger_move(trigger.status, TriggerStatus.ENQUEUED)
     now = timezone.now()
     trigger.available_at = now
-    if trigger.run_state is not None:
-        state = engine.from_json(trigger.run_state)
-        doubts = Step.objects.filter(
-            trigger=trigger, node_id=engine.failed_node(state) or "", status=StepStatus.IN_DOUBT
-        ).count()
-        trigger.run_state = engine.to_json(engine.reopen(state, at=now, doubts_accepted=doubts))
+    trigger.attempts = 0
+    _take_up(trigger, now=now)
     trigger.status = TriggerStatus.ENQUEUED
     trigger.updated_at = now
     trigger.completed_at = trigger.error = None
-    trigger.attempts = 0
     trigger.save()
     DeadLetter.objects.filter(trigger=trigger, redriven_at=None).update(redriven_at=now)
     transaction.on_commit(partial(bells.ring, trigger.lane), robust=True)
     return trigger
 
 
-def redrive_matching(triggers: TriggerQuerySet) -> tuple[int, int]:
-    """Redrive the oldest failed triggers of a selection, up to MOST_AT_ONCE; return how many, and how many are left."""
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """What one call of a redrive by filter did: how many it took up, how many failed ones lie behind `last_id`."""
+
+    count: int
+    remaining: int
+    last_id: UUID | None
+
+
+def redrive_matching(triggers: TriggerQuerySet, *, after_id: UUID | None = None) -> Redriven:
+    """Redrive the oldest failed triggers of a selection, up to MOST_AT_ONCE, beginning behind `after_id`.
+
+    Who goes on behind `last_id` reaches all of them, also when those redriven before have failed again.
+    """
     failed = triggers.filter(status=TriggerStatus.FAILED)
-    redriven = 0
+    if after_id is not None:
+        failed = failed.filter(pk__gt=after_id)
+    redriven, last_id = 0, after_id
     for trigger_id in failed.order_by("pk").values_list("pk", flat=True)[:MOST_AT_ONCE]:
+        last_id = trigger_id
         try:
             redrive_trigger(trigger_id)
         except NotFailed:
             # Somebody else redrove it since the look.
             continue
         redriven += 1
-    return redriven, failed.count()
+    remaining = 0 if last_id is None else failed.filter(pk__gt=last_id).count()
+    return Redriven(redriven, remaining, last_id)
+
+
+def _take_up(trigger: Trigger, *, now: datetime) -> None:
+    """Make the failed node ready again and point the trigger at what runs next: a branch beside it may be earlier."""
+    if trigger.run_state is None:
+        return
+    state = engine.from_json(trigger.run_state)
+    doubts = Step.objects.filter(
+        trigger=trigger, node_id=engine.failed_node(state) or "", status=StepStatus.IN_DOUBT
+    ).count()
+    state = engine.reopen(state, at=now, doubts_accepted=doubts)
+    trigger.run_state = engine.to_json(state)
+    try:
+        following = engine.next_node(compiled_version(trigger.version_id).graph, state)
+    except DefinitionInvalid:
+        # It fails again as soon as a worker takes it, unless what it lacks is back by then.
+        return
+    if following is not None:
+        trigger.current_node_id, ready = following
+        trigger.available_at, trigger.attempts = ready.at, ready.failures

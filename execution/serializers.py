@@ -4,9 +4,10 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.api_fields import TextField, refuse_unknown_fields
 from execution.models import Step
 from execution.states import StepStatus
-from triggers.serializers import ObjectField, TriggerSerializer
+from triggers.serializers import MomentField, ObjectField, TriggerSerializer
 
 
 class StepErrorSerializer(serializers.Serializer[Any]):
@@ -47,25 +48,27 @@ class CancellationSerializer(TriggerSerializer):
 
 
 class RedriveCountSerializer(serializers.Serializer[Any]):
-    """How many triggers a redrive by filter took up, and how many failed ones it left."""
+    """How many triggers a redrive by filter took up, how many failed ones are left behind the last it looked at."""
 
-    redriven = serializers.IntegerField()
+    redriven = serializers.IntegerField(source="count")
     remaining = serializers.IntegerField()
+    last_id = serializers.UUIDField(allow_null=True, help_text="Give it as `after_id` while some remain.")
 
 
 class RedriveFilterSerializer(serializers.Serializer[Any]):
     """Which failed triggers to redrive; at least one field, so that none is redriven by oversight."""
 
-    workflow = serializers.CharField(max_length=100, required=False, help_text="The workflow's id or key.")
-    created_after = serializers.DateTimeField(required=False)
-    created_before = serializers.DateTimeField(required=False)
+    workflow = TextField(max_length=100, required=False, help_text="The workflow's id or key.")
+    created_after = MomentField(required=False)
+    created_before = MomentField(required=False)
     ids = serializers.ListField(child=serializers.UUIDField(), required=False, max_length=1000)
+    after_id = serializers.UUIDField(
+        required=False, help_text="The `last_id` of the call before: go on behind it. It is no filter by itself."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse a filter that names nothing, or something unknown."""
-        unknown = sorted(set(self.initial_data) - set(self.fields))
-        if unknown:
-            raise serializers.ValidationError({name: ["There is no such field."] for name in unknown}, "unknown_field")
-        if not attrs:
+        refuse_unknown_fields(self)
+        if not attrs.keys() - {"after_id"}:
             raise serializers.ValidationError("Say which: workflow, created_after, created_before or ids.", "required")
         return attrs

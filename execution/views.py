@@ -121,7 +121,10 @@ class RedriveMatchingView(APIView):
         operation_id="v1_triggers_redrive_matching", request=RedriveFilterSerializer, responses=RedriveCountSerializer
     )
     def post(self, request: Request) -> Response:
-        """Redrive failed triggers by filter, up to 1,000 a call, oldest first; call again while some remain."""
+        """Redrive failed triggers by filter, up to 1,000 a call, oldest first.
+
+        Call again while some remain, with `last_id` as `after_id`.
+        """
         body = RedriveFilterSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         wanted = body.validated_data
@@ -134,5 +137,5 @@ class RedriveMatchingView(APIView):
             triggers = triggers.filter(created_at__lt=wanted["created_before"])
         if "ids" in wanted:
             triggers = triggers.filter(pk__in=wanted["ids"])
-        redriven, remaining = redrive_matching(triggers)
-        return Response({"redriven": redriven, "remaining": remaining})
+        done = redrive_matching(triggers, after_id=wanted.get("after_id"))
+        return Response(RedriveCountSerializer(done).data)

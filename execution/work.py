@@ -7,7 +7,7 @@ from typing import TypedDict
 from execution import engine
 from execution.models import Step
 from execution.runs import Run
-from execution.states import StepStatus
+from execution.states import StepStatus, check_step_move
 from execution.storable import storable
 from templates.rendering import RenderError
 from workflows.nodes import DelayNode, MessageNode, OnDoubt
@@ -125,6 +125,7 @@ def _delay(run: Run, node: DelayNode, ready: engine.Ready, *, now: datetime) -> 
         return Result(run, node.id, step, engine.Waiting(until), is_new_step=True)
     waited = run.history[node.id].waiting
     if waited is not None:
+        check_step_move(waited.status, StepStatus.SUCCEEDED)
         waited.status = StepStatus.SUCCEEDED
         waited.finished_at = now
         run.outputs[node.id] = waited.output

@@ -60,7 +60,7 @@ def environment_for(urls: Mapping[Service, str], var: Path, port: int) -> dict[s
 
 
 def worker(name: str, *, concurrency: int, queues: Sequence[str], prefix: str) -> list[str]:
-    options = "--prefetch-multiplier 1 --without-gossip --without-mingle".split()
+    options = ["--prefetch-multiplier", "1", "--without-gossip", "--without-mingle"]
     listen = ["--concurrency", str(concurrency), "-Q", ",".join(f"{prefix}.{queue}" for queue in queues)]
     return [*CELERY, "worker", "-n", f"{name}@%h", *options, *listen]
 

@@ -77,13 +77,10 @@ KINDS = {bool: "boolean", int: "number", float: "number", str: "text", list: "li
 ALSO_TAKEN = {
     "user": {("username", "number")},
     "user change": {("username", "number")},
-    "workflow": {("name", "number")},
-    "workflow put": {("name", "number")},
-    "workflow patch": {("name", "number")},
-    "workflow validate": {("name", "number"), ("key", "number"), ("edges.0.when", "null")},
+    "workflow validate": {("edges.0.when", "null")},
     "preview": {("source", "number")},
-    "trigger": {("idempotency_key", "number"), ("scheduled_at", "null")},
-    "redrive": {("workflow", "number"), ("ids.0", "number"), ("ids.0", "boolean")},
+    "trigger": {("scheduled_at", "null")},
+    "redrive": {("ids.0", "number"), ("ids.0", "boolean")},
 }
 TRIGGER_BYTES = json.dumps(TRIGGER).encode()
 # Bodies that no call takes, with what is said about them.
