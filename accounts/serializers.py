@@ -13,6 +13,7 @@ from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
 from rest_framework_simplejwt.tokens import Token
 
+from accounts.api_fields import refuse_unknown_fields
 from accounts.models import User
 from accounts.roles import Capability
 from accounts.services import create_user
@@ -78,9 +79,7 @@ class UserSerializer(serializers.ModelSerializer[User]):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse what is not a field, and a password that the settings' validators refuse for this user."""
-        unknown = sorted(set(self.initial_data) - set(self.fields))
-        if unknown:
-            raise serializers.ValidationError({name: ["There is no such field."] for name in unknown}, "unknown_field")
+        refuse_unknown_fields(self)
         if "password" in attrs:
             about = {name: attrs.get(name, getattr(self.instance, name, "")) for name in ("username", "email")}
             try:

@@ -4,6 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.api_fields import refuse_unknown_fields
+
 LONGEST_SOURCE = 64 * 1024
 
 
@@ -16,9 +18,7 @@ class PreviewSerializer(serializers.Serializer[Any]):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse what is not a field."""
-        unknown = sorted(set(self.initial_data) - set(self.fields))
-        if unknown:
-            raise serializers.ValidationError({name: ["There is no such field."] for name in unknown}, "unknown_field")
+        refuse_unknown_fields(self)
         return attrs
 
 

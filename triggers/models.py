@@ -98,6 +98,9 @@ class Trigger(models.Model):
             models.Index(fields=["lease_expires_at"], condition=Q(status="processing"), name="trigger_leased"),
             models.Index(fields=["workflow", "-id"], name="trigger_by_workflow"),
             models.Index(fields=["-id"], condition=Q(status="failed"), name="trigger_failed"),
+            models.Index(
+                fields=["workflow"], condition=Q(status__in=["enqueued", "processing"]), name="trigger_under_way"
+            ),
         ]
 
     def __str__(self) -> str:

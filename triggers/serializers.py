@@ -11,6 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
+from accounts.api_fields import TextField
 from triggers.acceptance import TriggerRequest
 from triggers.models import Trigger
 from triggers.states import TriggerStatus
@@ -29,7 +30,7 @@ class MomentField(serializers.DateTimeField):
     """A moment as RFC 3339 has it: with its offset, since a time without one means different moments."""
 
     def to_internal_value(self, value: Any) -> datetime:
-        """Return the moment in UTC. Raises ValidationError without an offset and beyond the longest delay."""
+        """Return the moment in UTC. Raises ValidationError without an offset, and for years that UTC has not."""
         found = MOMENT.fullmatch(value) if isinstance(value, str) else None
         if found is None:
             raise ValidationError("This is not a time as in 2026-03-05T09:00:00Z.", code="invalid")
@@ -38,9 +39,13 @@ class MomentField(serializers.DateTimeField):
                 "Give the offset from UTC, as in 2026-03-05T09:00:00Z or ...+01:00.", code="no_offset"
             )
         moment: datetime = super().to_internal_value(value.upper())
-        if moment > timezone.now() + LONGEST_DELAY:
-            raise ValidationError(f"This is more than {LONGEST_DELAY.days} days ahead.", code="too_far")
         return moment
+
+
+def not_too_far(moment: datetime) -> None:
+    """Raise ValidationError for a moment beyond the longest delay."""
+    if moment > timezone.now() + LONGEST_DELAY:
+        raise ValidationError(f"This is more than {LONGEST_DELAY.days} days ahead.", code="too_far")
 
 
 @extend_schema_field({"type": "object", "additionalProperties": True})
@@ -72,8 +77,8 @@ def encoded_size(value: object) -> int:
 class TriggerBodySerializer(serializers.Serializer[Trigger]):
     """What an operator's system sends to trigger a workflow for a person."""
 
-    workflow = serializers.CharField(max_length=100, help_text="The workflow's id or key.")
-    idempotency_key = serializers.CharField(
+    workflow = TextField(max_length=100, help_text="The workflow's id or key.")
+    idempotency_key = TextField(
         max_length=255,
         trim_whitespace=False,
         required=False,
@@ -83,7 +88,7 @@ class TriggerBodySerializer(serializers.Serializer[Trigger]):
     # Its size is the view's to check, since it answers 413.
     context = ObjectField(required=False)  # type: ignore[assignment]  # DRF takes fields out of the class body, so this hides no attribute
     priority = serializers.ChoiceField(choices=LANES, required=False)
-    scheduled_at = MomentField(required=False, allow_null=True)
+    scheduled_at = MomentField(required=False, allow_null=True, validators=[not_too_far])
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Read the body. Unknown fields are refused together with everything else that is wrong."""

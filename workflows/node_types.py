@@ -3,7 +3,6 @@
 `execution` calls `register` for each channel, so that this room needn't know how messages leave.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,8 +46,3 @@ def message_type(name: str) -> MessageType | None:
 def known_names() -> tuple[str, ...]:
     """Return every node type's name, in order of registration, `delay` last."""
     return (*_message_types, DELAY)
-
-
-def field_names() -> Iterable[str]:
-    """Return the name of each template field of any message type."""
-    return {field.name for kind in _message_types.values() for field in kind.fields}

@@ -6,12 +6,13 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
+from accounts.api_fields import TextField
 from workflows.definition import FIELDS, parse_definition
 from workflows.faults import DefinitionInvalid, Fault
 from workflows.keys import KEY, is_workflow_id
 from workflows.models import Workflow, WorkflowVersion
 from workflows.priorities import LANES, Priority
-from workflows.services import WorkflowDraft
+from workflows.services import WorkflowDraft, is_key_taken, with_defaults
 
 
 def fault_details(faults: tuple[Fault, ...]) -> dict[str, list[ErrorDetail]]:
@@ -68,8 +69,8 @@ class EdgeSerializer(serializers.Serializer[Any]):
 class WorkflowBodySerializer(serializers.Serializer[Workflow]):
     """What a manager sends. The definition's fields are read by `parse_definition`, not by DRF."""
 
-    key = serializers.CharField(max_length=100, required=False)
-    name = serializers.CharField(max_length=200)
+    key = TextField(max_length=100, required=False)
+    name = TextField(max_length=200)
     priority = serializers.ChoiceField(choices=LANES, default=Priority.MEDIUM.lane)
     entry_node_id = serializers.CharField()
     nodes = NodeSerializer(many=True)
@@ -118,6 +119,8 @@ class WorkflowBodySerializer(serializers.Serializer[Workflow]):
                 "A key is made of a-z, 0-9, `-` and `_`, starts and ends with a letter or digit, and is not an id.",
                 code="invalid_key",
             )
+        if self.instance is None and is_key_taken(key):
+            raise ValidationError("This key is taken.", code="key_taken")
 
     def draft(self, *, before: WorkflowDraft | None = None) -> WorkflowDraft:
         """Return the valid body as a draft; what a partial body leaves out stays as `before` has it."""
@@ -149,8 +152,8 @@ class WorkflowSerializer(serializers.ModelSerializer[Workflow]):
         read_only_fields = fields
 
     def to_representation(self, instance: Workflow) -> dict[str, Any]:
-        """Show the definition as it was given."""
-        definition = self.context["definitions"][instance.pk]
+        """Show the definition as it was given, with what may be left out."""
+        definition = with_defaults(self.context["definitions"][instance.pk])
         return {
             "id": str(instance.pk),
             "key": instance.key,
@@ -160,8 +163,8 @@ class WorkflowSerializer(serializers.ModelSerializer[Workflow]):
             "version": instance.version,
             "entry_node_id": definition["entry_node_id"],
             "nodes": definition["nodes"],
-            "edges": definition.get("edges", []),
-            "strict_variables": definition.get("strict_variables", False),
+            "edges": definition["edges"],
+            "strict_variables": definition["strict_variables"],
             "created_at": self.fields["created_at"].to_representation(instance.created_at),
             "updated_at": self.fields["updated_at"].to_representation(instance.updated_at),
         }

@@ -13,16 +13,23 @@ from workflows.keys import key_from
 from workflows.models import Workflow, WorkflowVersion
 from workflows.priorities import Priority
 
+# How far triggers under way are counted while the workflow is locked.
+MOST_COUNTED = 1_000
+
 
 class KeyTaken(Exception):
     """Another workflow, perhaps a deleted one, has the key."""
 
 
 class ActiveTriggersExist(Exception):
-    """The workflow can't be deleted while triggers of it are under way; `count` says how many."""
+    """The workflow can't be deleted while triggers of it are under way; `count` says how many.
+
+    They are counted up to MOST_COUNTED; one more than that stands for any number.
+    """
 
     def __init__(self, count: int) -> None:
-        super().__init__(f"{count} trigger(s) of this workflow are under way.")
+        shown = f"more than {MOST_COUNTED:,}" if count > MOST_COUNTED else count
+        super().__init__(f"{shown} trigger(s) of this workflow are under way.")
         self.count = count
 
 
@@ -36,6 +43,11 @@ class WorkflowDraft:
     key: str = ""
 
 
+def is_key_taken(key: str) -> bool:
+    """Say whether a workflow, perhaps a deleted one, has the key."""
+    return Workflow.objects.filter(key=key).exists()
+
+
 def create_workflow(draft: WorkflowDraft) -> Workflow:
     """Store a new, inactive workflow and its version 1.
 
@@ -46,22 +58,27 @@ def create_workflow(draft: WorkflowDraft) -> Workflow:
     wanted = draft.key or key_from(draft.name)
     for attempt in range(1, 1000):
         key = wanted if attempt == 1 else f"{wanted}-{attempt}"
-        if not Workflow.objects.filter(key=key).exists():
+        if not is_key_taken(key):
             try:
                 return _insert(draft, key)
             except IntegrityError:
                 # A twin took the key between the look and the insert: it counts as taken.
-                if not Workflow.objects.filter(key=key).exists():
+                if not is_key_taken(key):
                     raise
         if draft.key:
             break
     raise KeyTaken(wanted)
 
 
+def with_defaults(definition: dict[str, Any]) -> dict[str, Any]:
+    """Return the definition with what may be left out, as answers show it: what was read and sent back is no change."""
+    return {"edges": [], "strict_variables": False, **definition}
+
+
 @transaction.atomic
 def _insert(draft: WorkflowDraft, key: str) -> Workflow:
     workflow = Workflow.objects.create(key=key, name=draft.name, priority=draft.priority.value)
-    WorkflowVersion.objects.create(workflow=workflow, number=1, definition=draft.definition)
+    WorkflowVersion.objects.create(workflow=workflow, number=1, definition=with_defaults(draft.definition))
     return workflow
 
 
@@ -76,9 +93,10 @@ def update_workflow(workflow_id: UUID, change: Callable[[Workflow, dict[str, Any
     current = workflow.versions.get(number=workflow.version)
     draft = change(workflow, current.definition)
     parse_definition(draft.definition)
-    if draft.definition != current.definition:
+    definition = with_defaults(draft.definition)
+    if definition != with_defaults(current.definition):
         workflow.version += 1
-        WorkflowVersion.objects.create(workflow=workflow, number=workflow.version, definition=draft.definition)
+        WorkflowVersion.objects.create(workflow=workflow, number=workflow.version, definition=definition)
     workflow.name = draft.name
     workflow.priority = draft.priority.value
     workflow.save()
@@ -99,6 +117,7 @@ def set_active(workflow_id: UUID, *, is_active: bool) -> Workflow:
     return workflow
 
 
+# Each counts no further than MOST_COUNTED + 1.
 _active_counters: list[Callable[[UUID], int]] = []
 
 

@@ -1,9 +1,12 @@
 """Workflows over HTTP."""
 
 from collections.abc import Iterable
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from drf_standardized_errors.formatter import flatten_errors
@@ -130,7 +133,10 @@ class WorkflowViewSet(viewsets.GenericViewSet[Workflow]):
     @extend_schema(request=WorkflowBodySerializer, responses=ValidationResultSerializer)
     @action(detail=False, methods=["post"])
     def validate(self, request: Request) -> Response:
-        """Say what is wrong with a workflow, without storing it."""
+        """Say what `POST workflows/` would refuse, without storing anything.
+
+        So the body of a workflow that exists, with its own key, is told `key_taken`: leave the key out for a change.
+        """
         body = WorkflowBodySerializer(data=request.data)
         if body.is_valid():
             return Response({"valid": True, "errors": []})
@@ -186,11 +192,8 @@ class WorkflowViewSet(viewsets.GenericViewSet[Workflow]):
     def _shown_many(self, workflows: Iterable[Workflow]) -> Any:
         """Show workflows with their current definitions, which one query brings."""
         rows = list(workflows)
-        current = {workflow.pk: workflow.version for workflow in rows}
-        versions = WorkflowVersion.objects.filter(workflow__in=rows, number__in=set(current.values()))
-        definitions: dict[UUID, Any] = {
-            version.workflow_id: version.definition
-            for version in versions
-            if current[version.workflow_id] == version.number
-        }
+        # One pair each: all the workflows with all the numbers would be many old definitions.
+        current = reduce(or_, (Q(workflow=workflow, number=workflow.version) for workflow in rows), Q(pk__in=[]))
+        versions = WorkflowVersion.objects.filter(current)
+        definitions: dict[UUID, Any] = {version.workflow_id: version.definition for version in versions}
         return WorkflowSerializer(rows, many=True, context={"definitions": definitions}).data
