@@ -40,7 +40,6 @@ def logging_config(*, is_json: bool, level: str) -> dict[str, Any]:
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
-            "django_structlog": {"level": "WARNING"},
             "celery": {"level": "WARNING"},
             "django.server": {"level": "WARNING"},
         },

@@ -42,7 +42,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "drf_standardized_errors",
-    "django_structlog",
     "anymail",
     "notifyflow",
     "accounts",
@@ -57,7 +56,6 @@ MIDDLEWARE = [
     "notifyflow.api.request_id.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -125,6 +123,9 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+# How long a process may go on with what it last read of a user: role, and whether the user is active.
+USER_CACHE_SECONDS = env.float("USER_CACHE_SECONDS", default=2.0)
+
 # --- transport security: HTTPS=1 behind a proxy that ends TLS and sets X-Forwarded-Proto ---
 
 HTTPS = env.bool("HTTPS", default=False)
@@ -158,7 +159,7 @@ if not WHITENOISE_USE_FINDERS:
 
 API_BODY_LIMIT_BYTES = 2 * 1024 * 1024
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.HasCapability"],
     "DEFAULT_PARSER_CLASSES": ["notifyflow.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

@@ -1,5 +1,6 @@
 """The WSGI application that granian and waitress serve: Django's, after two repairs of what servers hand over."""
 
+import gc
 import os
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -56,3 +57,9 @@ def _measure_body(environ: dict[str, Any]) -> None:
 
 django.setup(set_prefix=False)
 application = Handler()
+
+# What is loaded by now stays for good: the collector needn't look at it again, and may let young objects gather.
+# Measured as a tenth of a request's time: accepted triggers a second with and without, alternating.
+gc.collect()
+gc.freeze()
+gc.set_threshold(50_000, 20, 50)

@@ -10,6 +10,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import RefreshToken
 
+from accounts.authentication import recent_users
 from accounts.models import User
 from accounts.roles import Role
 from tests.factories import UserFactory
@@ -24,6 +25,7 @@ def nothing_left_behind(settings: Settings, tmp_path: Path) -> Iterator[None]:
     settings.EMAIL_BACKEND = "channels.outbox.EmailBackend"
     cache.clear()
     compiled_version.cache_clear()
+    recent_users.clear()
     yield
     shutil.rmtree(tmp_path, ignore_errors=True)
 

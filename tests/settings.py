@@ -26,6 +26,8 @@ from notifyflow.settings import *  # noqa: E402, F403  # the environment above d
 from notifyflow.settings import DATABASES, REST_FRAMEWORK, VAR_DIR  # noqa: E402
 
 DATABASES["default"]["TEST"] = {"NAME": f"test_notifyflow_{RUN}"}
+# Tests that count queries, and those that change users, mean every request; the memory has tests of its own.
+USER_CACHE_SECONDS = 0
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 WHITENOISE_USE_FINDERS = True
 STORAGES = global_settings.STORAGES

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.contrib.rest_framework_simplejwt import SimpleJWTScheme
 from drf_spectacular.utils import OpenApiResponse
 from drf_standardized_errors import openapi
 from rest_framework import serializers
@@ -29,3 +30,10 @@ class AutoSchema(openapi.AutoSchema):
         if isinstance(serializer, OpenApiResponse) and serializer.response is None and status_code.startswith("4"):
             serializer = OpenApiResponse(ApiErrorsSerializer, serializer.description)
         return super()._get_response_for_code(serializer, status_code, *args, **kwargs)  # type: ignore[no-untyped-call]  # spectacular's own is not annotated
+
+
+class TokenScheme(SimpleJWTScheme):  # type: ignore[no-untyped-call]  # spectacular registers subclasses by an untyped hook
+    """Our authentication is documented as simplejwt's: a bearer token."""
+
+    target_class = "accounts.authentication.TokenAuthentication"
+    name = "jwtAuth"
