@@ -10,8 +10,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.utils.safestring import SafeString
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm  # type: ignore[import-untyped]
-from unfold.widgets import UnfoldAdminPasswordWidget  # type: ignore[import-untyped]
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm
+from unfold.widgets import UnfoldAdminPasswordWidget
 
 from accounts.admin_base import ConsoleAdmin
 from accounts.admin_lists import ChoiceFilter

@@ -20,7 +20,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from unfold.enums import ActionVariant  # type: ignore[import-untyped]
+from unfold.enums import ActionVariant
 
 A = TypeVar("A", bound="ModelAdmin[Any]")
 Act = Callable[[A, HttpRequest, Any], None]

@@ -21,6 +21,7 @@ class Capability(StrEnum):
     MANAGE_TRIGGERS = "triggers.manage"
     MANAGE_USERS = "users.manage"
     PROCESS_TRIGGERS = "triggers.process"
+    READ_AUDIT = "audit.read"
 
 
 MATRIX: dict[Role, frozenset[Capability]] = {

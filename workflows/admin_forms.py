@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
-from unfold.widgets import UnfoldAdminTextareaWidget  # type: ignore[import-untyped]
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts.admin_texts import pretty_json
 from workflows.definition import FIELDS, parse_definition

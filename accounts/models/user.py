@@ -1,0 +1,71 @@
+"""Users: people and machines, each with one role."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models
+from django.db.models import Q
+from django.utils.crypto import salted_hmac
+from uuid_utils.compat import uuid7
+
+from accounts.roles import MATRIX, Capability, Role
+
+
+class Users(UserManager["User"]):
+    """Makes users; a superuser is a system admin."""
+
+    def create_superuser(
+        self, username: str, email: str | None = None, password: str | None = None, **extra: Any
+    ) -> "User":
+        """Make a system admin who may enter the admin; `manage.py createsuperuser` comes through here."""
+        return super().create_superuser(username, email, password, **{"role": Role.SYSTEM_ADMIN, **extra})
+
+
+class User(AbstractUser):
+    """Somebody with exactly one role; what the role grants is in `accounts.roles`.
+
+    A service account (`is_service`) is a machine: it has API keys and no password, and never enters the admin.
+    `rate_limit` is in requests a minute; without one the role's holds (see `accounts.throttling`).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    role = models.CharField(max_length=20, choices=[(role.value, role.value) for role in Role])
+    is_service = models.BooleanField("service account", default=False, editable=False)
+    rate_limit = models.PositiveIntegerField(
+        "requests a minute", null=True, blank=True, help_text="Empty: what the settings give to the role."
+    )
+
+    objects: ClassVar[Users] = Users()
+
+    REQUIRED_FIELDS = ["email"]
+
+    # What an API key leaves of the role's capabilities; set on the instance that a request with a key comes with.
+    scopes: frozenset[Capability] | None = None
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(role__in=[role.value for role in Role]), name="user_role_known"),
+            models.CheckConstraint(condition=Q(is_service=False) | Q(is_staff=False), name="user_service_not_staff"),
+        ]
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this user's role grants, narrowed by the scopes of the key it came with; nothing for an inactive one."""
+        granted = MATRIX[Role(self.role)] if self.is_active else frozenset()
+        return granted if self.scopes is None else granted & self.scopes
+
+    @property
+    def stamp(self) -> str:
+        """A digest of what a token relies on: password, role, being active. A token with another one is outdated."""
+        held = f"{self.password}|{self.role}|{self.is_active}"
+        return salted_hmac("accounts.stamp", held, algorithm="sha256").hexdigest()[:16]
+
+    def may(self, capabilities: Iterable[Capability]) -> bool:
+        """Say whether the user has one of these capabilities."""
+        return not self.capabilities.isdisjoint(capabilities)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store the user; people whom the matrix gives something to look after may enter the admin."""
+        self.is_staff = Role(self.role) is not Role.WORKER_SERVICE and not self.is_service
+        super().save(*args, **kwargs)
