@@ -1,73 +1,73 @@
-"""Who is calling: the user of an access token, read from the database at most every few seconds.
+"""Who is calling: the user of an access token or of an API key.
 
-A user who is deactivated, or whose role changes, is refused by the process that did it at once and by every other one
-within USER_CACHE_SECONDS.
+A token is checked by its signature, and by its stamp against the user, who is read at most every USER_CACHE_SECONDS:
+within them a user who was deactivated, or who has another role or password by now, is refused everywhere.
 """
 
-import threading
 from time import monotonic
-from typing import Any, cast
 from uuid import UUID
 
-from django.conf import settings
-from django.db.models.signals import post_delete, post_save
+from django.utils import timezone
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.exceptions import InvalidToken
 from rest_framework_simplejwt.tokens import Token
 
-from accounts.models import User
-
-MOST_USERS = 10_000
-
-
-class RecentUsers:
-    """Users read lately, by id; safe between threads."""
-
-    def __init__(self) -> None:
-        self._users: dict[str, tuple[float, User]] = {}
-        self._lock = threading.Lock()
-
-    def get(self, user_id: str) -> User | None:
-        """Return the user when it was read within USER_CACHE_SECONDS."""
-        read_at, user = self._users.get(user_id, (float("-inf"), None))
-        return user if monotonic() - read_at < settings.USER_CACHE_SECONDS else None
-
-    def put(self, user_id: str, user: User) -> None:
-        """Keep a user who was read just now."""
-        with self._lock:
-            if len(self._users) >= MOST_USERS:
-                self._users.clear()
-            self._users[user_id] = (monotonic(), user)
-
-    def clear(self) -> None:
-        """Read everybody anew."""
-        with self._lock:
-            self._users.clear()
-
-    def forget(self, user_id: UUID) -> None:
-        """Read this user anew."""
-        with self._lock:
-            self._users.pop(str(user_id), None)
+from accounts.api_keys import KEY_START, digest_of, find_key
+from accounts.models import ApiKey, User
+from accounts.recently import recent_keys, recent_users
 
 
-recent_users = RecentUsers()
+class BearerAuthentication(JWTAuthentication):
+    """`Authorization: Bearer` with an access token or, beginning with `nf_`, an API key."""
 
+    def authenticate(self, request: Request) -> tuple[User, Token | ApiKey] | None:  # type: ignore[override]  # a key stands where simplejwt knows tokens alone
+        """Return the user and what the request was let in by; None without a bearer's header.
 
-class TokenAuthentication(JWTAuthentication):
-    """simplejwt's authentication, with the user remembered for a moment."""
+        Raises AuthenticationFailed and InvalidToken.
+        """
+        header = self.get_header(request)
+        raw = None if header is None else self.get_raw_token(header)
+        if raw is None:
+            return None
+        if raw.startswith(KEY_START.encode()):
+            key = _valid_key(raw)
+            return key.user, key
+        token = self.get_validated_token(raw)
+        return self.get_user(token), token
 
-    def get_user(self, validated_token: Token) -> Any:
-        """Return the token's user. Raises InvalidToken and AuthenticationFailed as simplejwt does."""
-        user_id = str(validated_token.get("user_id", ""))
+    def get_user(self, validated_token: Token) -> User:  # type: ignore[override]  # simplejwt leaves the user's type open
+        """Return the token's user. Raises AuthenticationFailed, and InvalidToken for one that is outdated."""
+        user_id = str(validated_token.get("user_id"))
         user = recent_users.get(user_id)
         if user is None:
-            user = cast("User", super().get_user(validated_token))
-            recent_users.put(user_id, user)
+            read_at = monotonic()
+            user = _active_user(user_id)
+            recent_users.put(user_id, user, read_at=read_at)
+        if validated_token.get("stamp") != user.stamp:
+            raise InvalidToken("Token is older than the user's role or password: refresh it or sign in again")
         return user
 
 
-def _forget(sender: type[User], instance: User, **_: Any) -> None:
-    recent_users.forget(instance.pk)
+def _active_user(user_id: str) -> User:
+    """Read the user. Raises AuthenticationFailed."""
+    try:
+        return User.objects.get(pk=UUID(user_id), is_active=True)
+    except (ValueError, User.DoesNotExist):
+        raise AuthenticationFailed("The token's user is unknown or inactive.", code="user_inactive") from None
 
 
-post_save.connect(_forget, sender=User)
-post_delete.connect(_forget, sender=User)
+def _valid_key(raw: bytes) -> ApiKey:
+    """Return the key with its active user. Raises AuthenticationFailed."""
+    now = timezone.now()
+    digest = digest_of(raw)
+    key = recent_keys.get(digest)
+    if key is None:
+        read_at = monotonic()
+        key = find_key(raw, now=now)
+        if key is not None:
+            recent_keys.put(digest, key, read_at=read_at)
+    if key is None or not key.user.is_active or (key.expires_at is not None and key.expires_at <= now):
+        raise AuthenticationFailed("The API key is unknown, revoked or expired.", code="api_key_not_valid")
+    return key

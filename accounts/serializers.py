@@ -1,6 +1,6 @@
-"""Users and tokens as the API shows and takes them."""
+"""Sessions and users as the API shows and takes them; API keys are in `api_key_serializers`."""
 
-from typing import Any, cast
+from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.validators import UnicodeUsernameValidator
@@ -9,50 +9,51 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import get_error_detail
 from rest_framework.validators import UniqueValidator
-from rest_framework_simplejwt.exceptions import TokenError
-from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
-from rest_framework_simplejwt.tokens import Token
 
-from accounts.api_fields import refuse_unknown_fields
+from accounts.api_fields import FlagField, NumberField, TextField, refuse_unknown_fields
 from accounts.models import User
 from accounts.roles import Capability
-from accounts.services import create_user
 
 
-class TokenSerializer(TokenObtainPairSerializer):
-    """Takes a name and a password, gives a pair of tokens; the access token says role and permissions."""
+class SignInSerializer(serializers.Serializer[Any]):
+    """Takes a name and a password, and a code from whoever has a second factor."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        # A password is stored with the spaces around it, which simplejwt's field would take away.
-        cast("serializers.CharField", self.fields["password"]).trim_whitespace = False
+    username = TextField(write_only=True, max_length=1000)
+    # A password is stored with the spaces around it.
+    password = TextField(write_only=True, max_length=1000, trim_whitespace=False)
+    otp = TextField(
+        write_only=True,
+        required=False,
+        allow_blank=True,
+        max_length=20,
+        help_text="Of a user with a second factor: the authenticator's code, or a recovery code.",
+    )
 
-    @classmethod
-    def get_token(cls, user: Any) -> Token:
-        """Return a refresh token; the access token made from it carries the same claims."""
-        token = super().get_token(user)
-        token["role"] = user.role
-        token["permissions"] = sorted(user.capabilities)
-        return token
-
-
-class RefreshSerializer(TokenRefreshSerializer):
-    """Takes a refresh token, gives a new pair that says what the user's role grants now; the old token ends."""
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
-        """Return the pair. Raises TokenError for a bad, ended or ownerless token, and for all but one of twins."""
-        old = self.token_class(attrs["refresh"])
-        user = User.objects.filter(pk=old["user_id"], is_active=True).first()
-        if user is None:
-            raise TokenError("Token belongs to no active user")
-        blacklisted: Any = old.blacklist()
-        if not blacklisted[1]:
-            raise TokenError("Token is blacklisted")
-        new: Any = TokenSerializer.get_token(user)
-        return {"access": str(new.access_token), "refresh": str(new)}
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what is not a field."""
+        refuse_unknown_fields(self)
+        return attrs
 
 
-class UsernameField(serializers.CharField):
+class RefreshTokenSerializer(serializers.Serializer[Any]):
+    """Takes a refresh token."""
+
+    refresh = TextField(write_only=True, max_length=4096, trim_whitespace=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what is not a field."""
+        refuse_unknown_fields(self)
+        return attrs
+
+
+class TokenPairSerializer(serializers.Serializer[Any]):
+    """A pair of tokens."""
+
+    access = serializers.CharField(read_only=True, help_text="A JWT, good for 15 minutes.")
+    refresh = serializers.CharField(read_only=True, help_text="Gets the next pair, once, within 7 days.")
+
+
+class UsernameField(TextField):
     """A name in the one form of Unicode that names are stored and compared in."""
 
     def to_internal_value(self, data: Any) -> str:
@@ -70,16 +71,31 @@ class UserSerializer(serializers.ModelSerializer[User]):
             UniqueValidator(User.objects.all(), message="A user with that username already exists."),
         ],
     )
-    password = serializers.CharField(write_only=True, max_length=128, trim_whitespace=False)
+    password = TextField(
+        write_only=True, required=False, max_length=128, trim_whitespace=False, help_text="Of a person; required there."
+    )
+    is_active = FlagField(required=False, help_text="false: can't sign in, and every token and key is refused.")
+    rate_limit = NumberField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=10_000_000,
+        help_text="Requests a minute; null: the role's.",
+    )
 
     class Meta:
         model = User
-        fields = ["id", "username", "email", "role", "is_active", "password", "date_joined", "last_login"]
-        read_only_fields = ["date_joined", "last_login"]
+        fields = [
+            "id", "username", "email", "role", "is_active", "is_service", "rate_limit", "password", "date_joined",
+            "last_login",
+        ]  # fmt: skip
+        read_only_fields = ["is_service", "date_joined", "last_login"]
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse what is not a field, and a password that the settings' validators refuse for this user."""
         refuse_unknown_fields(self)
+        if self.instance is not None and self.instance.is_service and "password" in attrs:
+            raise serializers.ValidationError({"password": ["A service account has no password."]}, "no_password")
         if "password" in attrs:
             about = {name: attrs.get(name, getattr(self.instance, name, "")) for name in ("username", "email")}
             try:
@@ -87,10 +103,6 @@ class UserSerializer(serializers.ModelSerializer[User]):
             except DjangoValidationError as error:
                 raise serializers.ValidationError({"password": get_error_detail(error)}) from None
         return attrs
-
-    def create(self, validated_data: dict[str, Any]) -> User:
-        """Make the user. Raises UsernameTaken."""
-        return create_user(**validated_data)
 
 
 class MeSerializer(serializers.ModelSerializer[User]):
@@ -100,9 +112,9 @@ class MeSerializer(serializers.ModelSerializer[User]):
 
     class Meta:
         model = User
-        fields = ["id", "username", "email", "role", "is_active", "permissions"]
+        fields = ["id", "username", "email", "role", "is_active", "is_service", "permissions"]
 
     @extend_schema_field(serializers.ListField(child=serializers.ChoiceField(choices=[c.value for c in Capability])))
     def get_permissions(self, user: User) -> list[str]:
-        """Return what the role grants, sorted."""
+        """Return what the role grants, or what the scopes of the API key leave of it, sorted."""
         return sorted(user.capabilities)

@@ -8,10 +8,9 @@ import pytest
 from django.core.cache import cache
 from pytest_django import Settings
 from rest_framework.test import APIClient
-from rest_framework_simplejwt.tokens import RefreshToken
 
-from accounts.authentication import recent_users
 from accounts.models import User
+from accounts.recently import recent_keys, recent_users
 from accounts.roles import Role
 from tests.factories import UserFactory
 from workflows.compiled import compiled_version
@@ -25,7 +24,8 @@ def nothing_left_behind(settings: Settings, tmp_path: Path) -> Iterator[None]:
     settings.EMAIL_BACKEND = "channels.outbox.EmailBackend"
     cache.clear()
     compiled_version.cache_clear()
-    recent_users.clear()
+    recent_users.forget()
+    recent_keys.forget()
     yield
     shutil.rmtree(tmp_path, ignore_errors=True)
 
@@ -50,8 +50,6 @@ def api(client_for: Callable[[Role], APIClient]) -> APIClient:
 
 def access_token(user: User) -> str:
     """Return an access token as the token endpoint gives it."""
-    from accounts.serializers import TokenSerializer
+    from accounts.tokens import AccessToken
 
-    refresh = TokenSerializer.get_token(user)
-    assert isinstance(refresh, RefreshToken)
-    return str(refresh.access_token)
+    return str(AccessToken.of(user))

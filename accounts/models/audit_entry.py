@@ -1,10 +1,22 @@
 """The audit trail's rows. They are written by `accounts.audit` and never changed, which the database sees to."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
+
+
+class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
+    """Entries to read; the database refuses the rest as well, with triggers that the first migration makes."""
+
+    def update(self, **_: Any) -> NoReturn:
+        """Raise TypeError: the trail only grows."""
+        raise TypeError("Audit entries can't be changed.")
+
+    def delete(self) -> NoReturn:
+        """Raise TypeError: the trail only grows."""
+        raise TypeError("Audit entries can't be deleted.")
 
 
 class AuditEntry(models.Model):
@@ -29,13 +41,18 @@ class AuditEntry(models.Model):
     request_id = models.CharField(max_length=64, blank=True)
     address = models.CharField(max_length=45, blank=True)
 
+    objects = AuditEntryQuerySet.as_manager()
+
     class Meta:
         verbose_name_plural = "audit trail"
         indexes = [
             models.Index(fields=["object_id", "-id"], name="audit_by_object"),
             models.Index(fields=["actor_id", "-id"], name="audit_by_actor"),
+            models.Index(fields=["via", "-id"], name="audit_by_via"),
+            models.Index(fields=["request_id"], name="audit_by_request"),
             # Nearly all entries are accepted triggers, which the newest pages show anyway.
             models.Index(fields=["action", "-id"], condition=~Q(action="trigger.created"), name="audit_by_action"),
+            models.Index(fields=["object_type", "-id"], condition=~Q(action="trigger.created"), name="audit_by_type"),
         ]
 
     def __str__(self) -> str:

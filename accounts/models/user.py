@@ -1,15 +1,15 @@
 """Users: people and machines, each with one role."""
 
+import hashlib
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 from django.db.models import Q
-from django.utils.crypto import salted_hmac
 from uuid_utils.compat import uuid7
 
-from accounts.roles import MATRIX, Capability, Role
+from accounts.roles import MATRIX, Capability, Role, may_enter_admin
 
 
 class Users(UserManager["User"]):
@@ -31,7 +31,7 @@ class User(AbstractUser):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     role = models.CharField(max_length=20, choices=[(role.value, role.value) for role in Role])
-    is_service = models.BooleanField("service account", default=False, editable=False)
+    is_service = models.BooleanField("service account", default=False)
     rate_limit = models.PositiveIntegerField(
         "requests a minute", null=True, blank=True, help_text="Empty: what the settings give to the role."
     )
@@ -58,8 +58,12 @@ class User(AbstractUser):
     @property
     def stamp(self) -> str:
         """A digest of what a token relies on: password, role, being active. A token with another one is outdated."""
-        held = f"{self.password}|{self.role}|{self.is_active}"
-        return salted_hmac("accounts.stamp", held, algorithm="sha256").hexdigest()[:16]
+        return _digest(f"{self.password}|{self.role}|{self.is_active}")
+
+    @property
+    def password_stamp(self) -> str:
+        """A digest of the stored password alone, which refresh tokens rely on: they outlive a change of role."""
+        return _digest(self.password)
 
     def may(self, capabilities: Iterable[Capability]) -> bool:
         """Say whether the user has one of these capabilities."""
@@ -67,5 +71,10 @@ class User(AbstractUser):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Store the user; people whom the matrix gives something to look after may enter the admin."""
-        self.is_staff = Role(self.role) is not Role.WORKER_SERVICE and not self.is_service
+        self.is_staff = may_enter_admin(MATRIX[Role(self.role)]) and not self.is_service
         super().save(*args, **kwargs)
+
+
+def _digest(held: str) -> str:
+    """Return a short digest; what is stored of a password is salted, so that nothing can be guessed from it."""
+    return hashlib.sha256(held.encode()).hexdigest()[:16]

@@ -1,12 +1,10 @@
 """What the embedded service shows a newcomer: four users, one workflow with a branch and a join, one trigger."""
 
-from typing import Any, cast
-
-from rest_framework_simplejwt.tokens import RefreshToken
+from typing import Any
 
 from accounts.models import User
 from accounts.roles import Role
-from accounts.serializers import TokenSerializer
+from accounts.tokens import AccessToken
 from workflows.models import Workflow
 from workflows.priorities import Priority
 from workflows.services import WorkflowDraft, create_workflow, set_active
@@ -86,5 +84,4 @@ def with_own_password() -> list[str]:
 
 def access_token() -> str:
     """Return a token of the user who triggers the example; their password may be anything by now."""
-    refresh = cast("RefreshToken", TokenSerializer.get_token(User.objects.get(username=TRIGGERED_BY)))
-    return str(refresh.access_token)
+    return str(AccessToken.of(User.objects.get(username=TRIGGERED_BY)))

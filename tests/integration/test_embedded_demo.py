@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 from django.utils import timezone
 from pytest_django import Settings
-from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts.models import User
+from accounts.tokens import AccessToken
 from channels.phone_numbers import to_e164
 from execution.claims import claim_batch
 from notifyflow.checks import check_shared_cache

@@ -18,7 +18,7 @@ from tests.integration.api.answers import call, details_of, errors_of, signed_in
 
 pytestmark = pytest.mark.django_db
 
-SHOWN = {"id", "username", "email", "role", "is_active", "date_joined", "last_login"}
+SHOWN = {"id", "username", "email", "role", "is_active", "is_service", "rate_limit", "date_joined", "last_login"}
 BEA = {"username": "bea", "email": "bea@example.org", "role": "triggerOperator", "password": PASSWORD}
 
 
@@ -53,6 +53,7 @@ def test_a_token_says_who_one_is_and_what_one_may(role: Role) -> None:
         "email": "ann@example.org",
         "role": role,
         "is_active": True,
+        "is_service": False,
         "permissions": sorted(MATRIX[role]),
     }
 
@@ -83,7 +84,6 @@ def test_a_refresh_token_works_once() -> None:
     assert (second.status_code, set(second.json())) == (200, {"access", "refresh"})
     again = refresh(first)
     assert (again.status_code, errors_of(again)) == (401, [(None, "token_not_valid")])
-    assert refresh(second.json()["refresh"]).status_code == 200
 
 
 def test_a_refreshed_token_says_what_the_role_grants_now() -> None:
@@ -145,7 +145,8 @@ def test_one_of_many_twins_gets_a_refresh_token_s_successor() -> None:
 def test_passwords_can_not_be_tried_for_long() -> None:
     UserFactory(username="ann")
 
-    answers = [sign_in("ann", f"guess {number}") for number in range(31)]
+    # One name would be locked out before; the throttle counts whatever comes from one address.
+    answers = [sign_in(f"guess-{number}") for number in range(31)]
 
     assert {answer.status_code for answer in answers[:30]} == {401}
     assert (answers[30].status_code, errors_of(answers[30])) == (429, [(None, "throttled")])
@@ -195,7 +196,7 @@ def test_a_user_is_changed_and_deactivated(admin: Client) -> None:
     assert [sign_in("bea", "a new one!!").status_code, call(client, "GET", "me/").status_code] == [401, 401]
     assert call(admin, "DELETE", url).status_code == 405
     assert call(admin, "PATCH", url, {"is_active": True}).status_code == 200
-    assert call(client, "GET", "me/").status_code == 200
+    assert [sign_in("bea", "a new one!!").status_code, call(client, "GET", "me/").status_code] == [200, 401]
 
 
 def test_a_user_that_was_read_can_be_sent_back(admin: Client) -> None:
@@ -335,8 +336,8 @@ def test_two_admins_can_not_demote_each_other_at_once() -> None:
     with ThreadPoolExecutor(2) as pool:
         statuses = sorted(pool.map(demote, range(2)))
 
-    # Whoever is second is refused, either as the last one or as no admin any more.
-    assert (statuses[0], statuses[1] in (403, 409)) == (200, True)
+    # Whoever is second is refused, either as the last one or with a token from before the demotion.
+    assert (statuses[0], statuses[1] in (401, 409)) == (200, True)
     assert User.objects.filter(role=Role.SYSTEM_ADMIN, is_active=True).count() == 1
 
 

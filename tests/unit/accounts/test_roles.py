@@ -15,6 +15,7 @@ TABLE = {
     "triggers.manage": (NO, YES, YES, NO),
     "users.manage": (NO, NO, YES, NO),
     "triggers.process": (NO, NO, NO, YES),
+    "audit.read": (NO, NO, YES, NO),
 }
 ROLES = ("workflowManager", "triggerOperator", "systemAdmin", "workerService")
 CELLS = [(role, capability, may) for capability, row in TABLE.items() for role, may in zip(ROLES, row, strict=True)]
