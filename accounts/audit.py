@@ -49,6 +49,10 @@ class Action(StrEnum):
     API_KEY_REVOKED = "api_key.revoked"
 
 
+# What deeds are done to, as `object_type` has it: the first word of each action.
+OBJECT_TYPES = tuple(dict.fromkeys(action.partition(".")[0] for action in Action))
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Somebody at the moment of a deed; `user_id` is None for a command on the server itself."""

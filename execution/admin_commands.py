@@ -7,6 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest
 
+from accounts.audit import actor_of
 from execution.cancel import AlreadyFinished, Cancellation, cancel_trigger
 from execution.models import Step
 from execution.redrive import NotFailed, redrive_trigger
@@ -26,7 +27,7 @@ class Tally:
 def cancel_one(request: HttpRequest, trigger_id: UUID) -> Trigger | None:
     """Cancel a trigger and say what was sent before; None, with the reason said, when it had ended."""
     try:
-        cancellation = cancel_trigger(trigger_id)
+        cancellation = cancel_trigger(trigger_id, by=actor_of(request))
     except AlreadyFinished as error:
         messages.warning(request, str(error))
         return None
@@ -49,7 +50,7 @@ def canceled(cancellation: Cancellation) -> str:
 def redrive_one(request: HttpRequest, trigger_id: UUID) -> Trigger | None:
     """Redrive a trigger and say where it goes on; None, with the reason said, when it has not failed."""
     try:
-        trigger = redrive_trigger(trigger_id)
+        trigger = redrive_trigger(trigger_id, by=actor_of(request))
     except NotFailed as error:
         messages.warning(request, str(error))
         return None
@@ -64,7 +65,7 @@ def cancel_many(request: HttpRequest, trigger_ids: Sequence[UUID]) -> list[Trigg
     tally = Tally()
     for trigger_id in trigger_ids:
         try:
-            cancellation = cancel_trigger(trigger_id)
+            cancellation = cancel_trigger(trigger_id, by=actor_of(request))
         except AlreadyFinished as error:
             tally.refused.append(str(error))
             continue
@@ -86,7 +87,7 @@ def redrive_many(request: HttpRequest, trigger_ids: Sequence[UUID]) -> list[Trig
     tally = Tally()
     for trigger_id in trigger_ids:
         try:
-            tally.done.append(redrive_trigger(trigger_id))
+            tally.done.append(redrive_trigger(trigger_id, by=actor_of(request)))
         except NotFailed as error:
             tally.refused.append(str(error))
     if tally.done:

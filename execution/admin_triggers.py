@@ -208,7 +208,10 @@ class TriggerAdmin(ReadOnlyAdmin[Trigger]):
         shown = (
             {}
             if trigger is None
-            else trigger_context(trigger, may_see_workflows=may(request, Capability.MANAGE_WORKFLOWS))
+            else {
+                **trigger_context(trigger, may_see_workflows=may(request, Capability.MANAGE_WORKFLOWS)),
+                "may_see_audit": may(request, Capability.READ_AUDIT),
+            }
         )
         return super().change_view(request, object_id, form_url, {**shown, **(extra_context or {})})
 

@@ -6,6 +6,8 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.audit import SYSTEM, Action, Actor
+from execution.deeds import note
 from execution.models import Step
 from execution.states import StepStatus, check_trigger_move
 from triggers.models import Trigger
@@ -30,7 +32,7 @@ class Cancellation:
 
 
 @transaction.atomic
-def cancel_trigger(trigger_id: UUID) -> Cancellation:
+def cancel_trigger(trigger_id: UUID, *, by: Actor = SYSTEM) -> Cancellation:
     """End the trigger; nothing that is not in flight will be sent any more.
 
     A worker that holds it loses its claim with this and can't write another intent; a send that is under way ends as
@@ -40,6 +42,7 @@ def cancel_trigger(trigger_id: UUID) -> Cancellation:
     if trigger.status in FINISHED:
         raise AlreadyFinished(trigger.status)
     check_trigger_move(trigger.status, TriggerStatus.CANCELED)
+    note(by, Action.TRIGGER_CANCELED, trigger, {"status": [trigger.status, TriggerStatus.CANCELED]})
     now = timezone.now()
     steps = Step.objects.filter(trigger=trigger)
     steps.filter(status=StepStatus.WAITING).update(status=StepStatus.SKIPPED, finished_at=now)

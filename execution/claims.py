@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from uuid_utils.compat import uuid7
 
-from triggers.models import Trigger
+from triggers.models import Trigger, TriggerQuerySet
 from triggers.states import TriggerStatus
 
 
@@ -28,13 +28,20 @@ def lease_length() -> timedelta:
     return timedelta(seconds=settings.LEASE_SECONDS)
 
 
-@transaction.atomic
 def claim_batch(lane: str, *, limit: int, now: datetime) -> Claim:
     """Take up to `limit` due triggers of `lane`, oldest first, passing over what another worker is taking."""
+    return _claim(Trigger.objects.due(lane=lane, now=now), lane, limit=limit, now=now)
+
+
+def claim_one(trigger: Trigger, *, now: datetime) -> Claim:
+    """Take this trigger, under the conditions of a batch; the claim is empty when it is not due or held."""
+    return _claim(Trigger.objects.due(lane=trigger.lane, now=now).filter(pk=trigger.pk), trigger.lane, limit=1, now=now)
+
+
+@transaction.atomic
+def _claim(triggers: TriggerQuerySet, lane: str, *, limit: int, now: datetime) -> Claim:
     claim_id = uuid7()
-    due = Trigger.objects.due(lane=lane, now=now).select_for_update(
-        skip_locked=connection.features.has_select_for_update_skip_locked
-    )
+    due = triggers.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
     ids = tuple(due.values_list("pk", flat=True)[:limit])
     if ids:
         Trigger.objects.filter(pk__in=ids).update(

@@ -56,7 +56,14 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 ("Dead letters", "inventory", "admin:execution_deadletter_changelist", Capability.MANAGE_TRIGGERS),
             ],
         ),
-        ("Who may", [("Users", "group", "admin:accounts_user_changelist", Capability.MANAGE_USERS)]),
+        (
+            "Who may, and who did",
+            [
+                ("Users", "group", "admin:accounts_user_changelist", Capability.MANAGE_USERS),
+                ("API keys", "key", "admin:accounts_apikey_changelist", Capability.MANAGE_USERS),
+                ("Audit trail", "policy", "admin:accounts_auditentry_changelist", Capability.READ_AUDIT),
+            ],
+        ),
     ]
     return [
         {

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.audit import SYSTEM, Action, Actor
 from execution import engine
+from execution.deeds import note
 from execution.models import DeadLetter, Step
 from execution.states import StepStatus, check_trigger_move
 from triggers import bells
@@ -30,16 +33,19 @@ class NotFailed(Exception):
 
 
 @transaction.atomic
-def redrive_trigger(trigger_id: UUID) -> Trigger:
+def redrive_trigger(trigger_id: UUID, *, by: Actor = SYSTEM, chosen_by: dict[str, Any] | None = None) -> Trigger:
     """Make the failed node ready again, with all its attempts, and close the dead letter.
 
-    A message whose outcome was unknown is sent again: whoever redrives it has accepted that.
+    A message whose outcome was unknown is sent again: whoever redrives it has accepted that. `chosen_by` is the filter
+    that the trigger was found with, for the audit trail.
     Raises Trigger.DoesNotExist and NotFailed.
     """
     trigger = Trigger.objects.select_for_update(of=("self",)).select_related("workflow", "version").get(pk=trigger_id)
     if trigger.status != TriggerStatus.FAILED:
         raise NotFailed(trigger.status)
     check_trigger_move(trigger.status, TriggerStatus.ENQUEUED)
+    found = {"filter": chosen_by} if chosen_by else {}
+    note(by, Action.TRIGGER_REDRIVEN, trigger, {"status": [trigger.status, TriggerStatus.ENQUEUED], **found})
     now = timezone.now()
     trigger.available_at = now
     trigger.attempts = 0
@@ -62,10 +68,17 @@ class Redriven:
     last_id: UUID | None
 
 
-def redrive_matching(triggers: TriggerQuerySet, *, after_id: UUID | None = None) -> Redriven:
+def redrive_matching(
+    triggers: TriggerQuerySet,
+    *,
+    after_id: UUID | None = None,
+    by: Actor = SYSTEM,
+    chosen_by: dict[str, Any] | None = None,
+) -> Redriven:
     """Redrive the oldest failed triggers of a selection, up to MOST_AT_ONCE, beginning behind `after_id`.
 
-    Who goes on behind `last_id` reaches all of them, also when those redriven before have failed again.
+    Who goes on behind `last_id` reaches all of them, also when those redriven before have failed again. Each trigger
+    redriven gets an audit entry; `chosen_by` tells it, as JSON, what was asked for.
     """
     failed = triggers.filter(status=TriggerStatus.FAILED)
     if after_id is not None:
@@ -74,7 +87,7 @@ def redrive_matching(triggers: TriggerQuerySet, *, after_id: UUID | None = None)
     for trigger_id in failed.order_by("pk").values_list("pk", flat=True)[:MOST_AT_ONCE]:
         last_id = trigger_id
         try:
-            redrive_trigger(trigger_id)
+            redrive_trigger(trigger_id, by=by, chosen_by=chosen_by)
         except NotFailed:
             # Somebody else redrove it since the look.
             continue

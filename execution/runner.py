@@ -52,12 +52,14 @@ def advance_lane(lane: str) -> int:
 class Batch:
     """One claim being worked off: triggers not looked at yet, runs that go on at once, messages under way.
 
+    With `one_node` each trigger is given back after the node that was due, for the next claim.
     What a provider has answered is never dropped: when the database is away, nothing new is begun, and what is known
     is recorded as soon as it is back, within the lease.
     """
 
     claim: Claim
     sender: Sender
+    one_node: bool = False
     going_on: deque[Run] = field(default_factory=deque)
     not_loaded: deque[UUID] = field(init=False)
     stop_at: float = field(init=False)
@@ -133,8 +135,9 @@ class Batch:
         """Record, again and again while the lease lasts; what can't be stored fails its own trigger and no other."""
         give_up_at = monotonic() + lease_length().total_seconds() / 2
         while True:
+            may_go_on = self._has_time() and not self.one_node
             try:
-                return record_results(self.claim, results, now=timezone.now(), may_go_on=self._has_time())
+                return record_results(self.claim, results, now=timezone.now(), may_go_on=may_go_on)
             except AWAY as error:
                 self._note(error)
                 if monotonic() > give_up_at:

@@ -4,10 +4,11 @@ from typing import Any
 
 from rest_framework import serializers
 
-from accounts.api_fields import TextField, refuse_unknown_fields
+from accounts.api_fields import IdField, TextField, refuse_unknown_fields
+from accounts.api_moments import MomentField
 from execution.models import Step
 from execution.states import StepStatus
-from triggers.serializers import MomentField, ObjectField, TriggerSerializer
+from triggers.serializers import ObjectField, TriggerSerializer
 
 
 class StepErrorSerializer(serializers.Serializer[Any]):
@@ -61,8 +62,8 @@ class RedriveFilterSerializer(serializers.Serializer[Any]):
     workflow = TextField(max_length=100, required=False, help_text="The workflow's id or key.")
     created_after = MomentField(required=False)
     created_before = MomentField(required=False)
-    ids = serializers.ListField(child=serializers.UUIDField(), required=False, max_length=1000)
-    after_id = serializers.UUIDField(
+    ids = serializers.ListField(child=IdField(), required=False, max_length=1000)
+    after_id = IdField(
         required=False, help_text="The `last_id` of the call before: go on behind it. It is no filter by itself."
     )
 

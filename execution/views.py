@@ -1,5 +1,6 @@
 """What happened, and what can be done about a trigger, over HTTP."""
 
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -11,10 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.audit import actor_of
 from accounts.roles import Capability
 from execution.cancel import AlreadyFinished, cancel_trigger
 from execution.filters import StepFilter
 from execution.models import Step
+from execution.process import Held, Interrupted, NotDue, process_trigger
 from execution.redrive import NotFailed, redrive_matching, redrive_trigger
 from execution.serializers import (
     CancellationSerializer,
@@ -31,6 +34,14 @@ class TriggerConflict(APIException):
 
     status_code = status.HTTP_409_CONFLICT
     default_code = "conflict"
+
+
+class RunInterrupted(APIException):
+    """503: the database went away while a node was run."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "interrupted"
+    default_detail = "The database went away during the run; the trigger is taken up again when its lease ends."
 
 
 class StepViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Step]):
@@ -74,7 +85,7 @@ class CancelView(APIView):
     def post(self, request: Request, pk: UUID) -> Response:
         """Cancel a trigger; the answer says what was already sent."""
         try:
-            cancellation = cancel_trigger(pk)
+            cancellation = cancel_trigger(pk, by=actor_of(request))
         except Trigger.DoesNotExist:
             raise NotFound from None
         except AlreadyFinished as error:
@@ -104,7 +115,7 @@ class RedriveView(APIView):
     def post(self, request: Request, pk: UUID) -> Response:
         """Redrive a failed trigger from the node that failed."""
         try:
-            trigger = redrive_trigger(pk)
+            trigger = redrive_trigger(pk, by=actor_of(request))
         except Trigger.DoesNotExist:
             raise NotFound from None
         except NotFailed as error:
@@ -118,7 +129,7 @@ class RedriveMatchingView(APIView):
     capability = Capability.MANAGE_TRIGGERS
 
     @extend_schema(
-        operation_id="v1_triggers_redrive_matching", request=RedriveFilterSerializer, responses=RedriveCountSerializer
+        operation_id="triggers_redrive_matching", request=RedriveFilterSerializer, responses=RedriveCountSerializer
     )
     def post(self, request: Request) -> Response:
         """Redrive failed triggers by filter, up to 1,000 a call, oldest first.
@@ -137,5 +148,48 @@ class RedriveMatchingView(APIView):
             triggers = triggers.filter(created_at__lt=wanted["created_before"])
         if "ids" in wanted:
             triggers = triggers.filter(pk__in=wanted["ids"])
-        done = redrive_matching(triggers, after_id=wanted.get("after_id"))
+        done = redrive_matching(
+            triggers, after_id=wanted.get("after_id"), by=actor_of(request), chosen_by=_told(wanted)
+        )
         return Response(RedriveCountSerializer(done).data)
+
+
+def _told(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return a filter as the audit trail tells it with each trigger; of a list of ids only how many."""
+    return {name: len(value) if isinstance(value, list) else str(value) for name, value in wanted.items()}
+
+
+class ProcessView(APIView):
+    """Run one node of a trigger, as the engine's own workers do."""
+
+    capability = Capability.PROCESS_TRIGGERS
+
+    @extend_schema(
+        request=None,
+        responses={
+            200: OpenApiResponse(TriggerSerializer, "The node was run, or failed; the trigger as it stands now."),
+            409: OpenApiResponse(
+                description="`held`: in process by another worker; `not_due`: it waits for a delay, a retry or the time"
+                " it is scheduled for; `already_finished`."
+            ),
+            503: OpenApiResponse(
+                description="`interrupted`: the database went away meanwhile. The trigger is taken up again when its"
+                " lease ends."
+            ),
+        },
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Run the trigger's due node now, and only that one; what follows is left to the next claim."""
+        try:
+            trigger = process_trigger(pk, by=actor_of(request))
+        except Trigger.DoesNotExist:
+            raise NotFound from None
+        except AlreadyFinished as error:
+            raise TriggerConflict(str(error), code="already_finished") from None
+        except NotDue as error:
+            raise TriggerConflict(str(error), code="not_due") from None
+        except Held:
+            raise TriggerConflict("The trigger is in process by another worker.", code="held") from None
+        except Interrupted:
+            raise RunInterrupted from None
+        return Response(TriggerSerializer(trigger).data)

@@ -1,5 +1,6 @@
 """Idempotent acceptance: however often and from wherever a trigger is asked for, it exists once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
@@ -7,15 +8,18 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Model
 from django.utils import timezone
 
+from accounts.audit import SYSTEM, Action, Actor, entry_of
+from accounts.models import AuditEntry
 from triggers import bells
 from triggers.models import Trigger
 from workflows.keys import is_workflow_id
 from workflows.models import Workflow, WorkflowVersion
 from workflows.priorities import Priority
 
-# What a new row takes from the workflow's own rows; everything else of it is a parameter.
+# What a new row takes from the workflow's own rows; everything else of it is a parameter, here and in the audit trail.
 FROM_WORKFLOW = {
     "workflow_id": "w.id",
     "version_id": "v.id",
@@ -26,6 +30,7 @@ ENTRY_NODE_ID = {
     "postgresql": "v.definition ->> 'entry_node_id'",
     "sqlite": "json_extract(v.definition, '$.entry_node_id')",
 }
+NOTED = {"changes": "jsonb_build_object('workflow', w.key)"}
 # The lock that the foreign key takes anyway, taken before the look: a deletion under way is waited for and then seen.
 LOCK = {"postgresql": " FOR KEY SHARE OF w", "sqlite": ""}
 
@@ -59,8 +64,8 @@ class Acceptance:
     payload_differs: bool = False
 
 
-def accept_trigger(request: TriggerRequest) -> Acceptance:
-    """Insert the trigger once per workflow and idempotency key, and ring its lane after commit.
+def accept_trigger(request: TriggerRequest, *, by: Actor = SYSTEM) -> Acceptance:
+    """Insert the trigger once per workflow and idempotency key, with its audit entry, and ring its lane after commit.
 
     Raises UnknownWorkflow, and WorkflowInactive unless the trigger stands already.
     """
@@ -76,49 +81,91 @@ def accept_trigger(request: TriggerRequest) -> Acceptance:
     )
     if request.priority is not None:
         trigger.priority = request.priority.value
-    if not insert_once(trigger, workflow=request.workflow):
+    if not insert_once(trigger, workflow=request.workflow, by=by):
         return _standing(request)
     transaction.on_commit(partial(bells.ring_at, trigger.lane, trigger.available_at, now=now), robust=True)
     return Acceptance(trigger, is_created=True)
 
 
-def insert_once(trigger: Trigger, *, workflow: str) -> bool:
+def insert_once(trigger: Trigger, *, workflow: str, by: Actor = SYSTEM) -> bool:
     """Insert the row for the current version of an active workflow, unless its idempotency key is taken; say whether.
 
     One statement finds the workflow and inserts, so what it found active was active when the row was made. A twin that
     is being inserted at this moment is waited for by the unique index: after False it can be read. Django has no such
-    INSERT, hence the SQL. A trigger without a priority gets the workflow's.
+    INSERT, hence the SQL. A trigger without a priority gets the workflow's. What is inserted gets its audit entry: in
+    the same statement on PostgreSQL, where a second one would cost a round trip and a transaction around both.
     """
     by_id = is_workflow_id(workflow)
     wanted = Workflow._meta.pk.get_db_prep_value(workflow, connection) if by_id else workflow
-    values = [
-        field.get_db_prep_save(field.pre_save(trigger, True), connection)
-        for field in Trigger._meta.concrete_fields
-        if "%s" in FROM_WORKFLOW.get(field.attname, "%s")
-    ]
+    values = [*_parameters(trigger, FROM_WORKFLOW), wanted]
+    entry = entry_of(
+        by,
+        Action.TRIGGER_CREATED,
+        object_type="trigger",
+        object_id=trigger.pk,
+        object_name=trigger.idempotency_key,
+    )
+    sql = _insert_sql(connection.vendor, "id" if by_id else "key")
+    if connection.vendor == "postgresql":
+        return _inserted(trigger, _noting_sql(sql), [*values, *_parameters(entry, NOTED)])
+    with transaction.atomic():
+        is_inserted = _inserted(trigger, sql, values)
+        if is_inserted:
+            entry.changes = {"workflow": trigger.workflow.key}
+            entry.save(force_insert=True)
+    return is_inserted
+
+
+def _inserted(trigger: Trigger, sql: str, values: list[Any]) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(_insert_sql(connection.vendor, "id" if by_id else "key"), [*values, wanted])
+        cursor.execute(sql, values)
         row = cursor.fetchone()
     if row is None:
         return False
-    version_id, trigger.priority, trigger.current_node_id = row
+    _, version_id, trigger.priority, trigger.current_node_id = row
     trigger.version = _version(UUID(str(version_id)))
     trigger.workflow = trigger.version.workflow
     return True
 
 
+def _parameters(row: Model, computed: Mapping[str, str]) -> list[Any]:
+    """Return the values of a row's columns, but for those that the statement takes from elsewhere."""
+    return [
+        field.get_db_prep_save(field.pre_save(row, True), connection)
+        for field in row._meta.concrete_fields
+        if "%s" in computed.get(field.attname, "%s")
+    ]
+
+
+def _into(model: type[Model], computed: Mapping[str, str]) -> str:
+    """Return `INSERT INTO ... SELECT ...` for all columns of a model, with a parameter for each not computed."""
+    quote = connection.ops.quote_name
+    columns = ", ".join(quote(field.column or "") for field in model._meta.concrete_fields)
+    values = ", ".join(computed.get(field.attname, "%s") for field in model._meta.concrete_fields)
+    return f"INSERT INTO {quote(model._meta.db_table)} ({columns}) SELECT {values}"
+
+
 @lru_cache
 def _insert_sql(vendor: str, wanted: str) -> str:
     quote = connection.ops.quote_name
-    columns = [(quote(field.column or ""), field.attname) for field in Trigger._meta.concrete_fields]
-    values = ", ".join(FROM_WORKFLOW.get(attname, "%s") for _, attname in columns)
     return (
-        f"INSERT INTO {quote(Trigger._meta.db_table)} ({', '.join(column for column, _ in columns)})"  # noqa: S608  # names of the models
-        f" SELECT {values.format(entry_node_id=ENTRY_NODE_ID[vendor])}"
-        f" FROM {quote(Workflow._meta.db_table)} w"
+        _into(Trigger, FROM_WORKFLOW).format(entry_node_id=ENTRY_NODE_ID[vendor])
+        + f" FROM {quote(Workflow._meta.db_table)} w"
         f" JOIN {quote(WorkflowVersion._meta.db_table)} v ON v.workflow_id = w.id AND v.number = w.version"
         f" WHERE w.{wanted} = %s AND w.is_active{LOCK[vendor]}"
-        " ON CONFLICT (workflow_id, idempotency_key) DO NOTHING RETURNING version_id, priority, current_node_id"
+        " ON CONFLICT (workflow_id, idempotency_key) DO NOTHING"
+        " RETURNING workflow_id, version_id, priority, current_node_id"
+    )
+
+
+@lru_cache
+def _noting_sql(insert: str) -> str:
+    """Return the INSERT with the audit entry of what it inserted; a replay inserts nothing and notes nothing."""
+    workflows = connection.ops.quote_name(Workflow._meta.db_table)
+    return (
+        f"WITH made AS ({insert}),"  # noqa: S608  # names of the models
+        f" noted AS ({_into(AuditEntry, NOTED)} FROM made JOIN {workflows} w ON w.id = made.workflow_id)"
+        " SELECT workflow_id, version_id, priority, current_node_id FROM made"
     )
 
 

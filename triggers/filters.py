@@ -1,40 +1,13 @@
 """By what triggers can be listed."""
 
-from datetime import datetime
-from typing import Any
-
 import django_filters
-from django import forms
 from django.db.models import QuerySet
-from django_filters.fields import IsoDateTimeField
-from rest_framework.exceptions import ValidationError
 
+from accounts.api_moments import MomentFilter
 from triggers.models import Trigger
-from triggers.serializers import MomentField
 from triggers.states import TriggerStatus
 from workflows.filters import of_workflow
 from workflows.models import Workflow
-
-
-class MomentFormField(IsoDateTimeField):
-    """A moment in a query, read as bodies have it: with its offset, and kept in UTC."""
-
-    def to_python(self, value: Any) -> datetime | None:
-        """Return the moment in UTC. Raises django's ValidationError with the codes of MomentField."""
-        if value in self.empty_values:
-            return None
-        try:
-            moment: datetime = MomentField().run_validation(value)
-        except ValidationError as error:
-            details: Any = error.detail
-            raise forms.ValidationError([forms.ValidationError(each, code=each.code) for each in details]) from None
-        return moment
-
-
-class MomentFilter(django_filters.IsoDateTimeFilter):
-    """Compares with a moment."""
-
-    field_class = MomentFormField
 
 
 class TriggerFilter(django_filters.FilterSet):

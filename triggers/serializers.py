@@ -1,7 +1,6 @@
 """Triggers as the API shows and takes them."""
 
 import json
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -12,6 +11,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from accounts.api_fields import TextField
+from accounts.api_moments import MomentField
 from triggers.acceptance import TriggerRequest
 from triggers.models import Trigger
 from triggers.states import TriggerStatus
@@ -20,26 +20,6 @@ from workflows.priorities import LANES, Priority
 
 LARGEST_CONTEXT_BYTES = 256 * 1024
 LARGEST_RECIPIENT_BYTES = 32 * 1024
-
-
-# RFC 3339, section 5.6; the offset is optional here only so that its absence can be told apart.
-MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,6})?(Z|z|[+-]\d\d:\d\d)?")
-
-
-class MomentField(serializers.DateTimeField):
-    """A moment as RFC 3339 has it: with its offset, since a time without one means different moments."""
-
-    def to_internal_value(self, value: Any) -> datetime:
-        """Return the moment in UTC. Raises ValidationError without an offset, and for years that UTC has not."""
-        found = MOMENT.fullmatch(value) if isinstance(value, str) else None
-        if found is None:
-            raise ValidationError("This is not a time as in 2026-03-05T09:00:00Z.", code="invalid")
-        if found[1] is None:
-            raise ValidationError(
-                "Give the offset from UTC, as in 2026-03-05T09:00:00Z or ...+01:00.", code="no_offset"
-            )
-        moment: datetime = super().to_internal_value(value.upper())
-        return moment
 
 
 def not_too_far(moment: datetime) -> None:
@@ -99,7 +79,11 @@ class TriggerBodySerializer(serializers.Serializer[Trigger]):
             for name in sorted(data.keys() - self.fields.keys())
         }
         header: str | None = self._context.get("idempotency_key")
-        if header and not header.isascii():
+        if header is not None and not header.strip():
+            # Some servers drop a value that is not ASCII and leave the name: whose key it was can't be told any more.
+            message = "The header Idempotency-Key is empty. It holds ASCII only: give another key in the body."
+            errors["idempotency_key"] = [ErrorDetail(message, "blank")]
+        elif header and not header.isascii():
             # It came as bytes of some encoding: the same key in a body would be another one.
             message = "A header holds ASCII only; give this key in the body."
             errors["idempotency_key"] = [ErrorDetail(message, "not_ascii")]

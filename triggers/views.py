@@ -1,12 +1,14 @@
 """Triggers over HTTP: asking for them, and reading how far they are. What moves them is in `execution`."""
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.exceptions import APIException, NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.audit import actor_of
 from accounts.roles import Capability
 from triggers.acceptance import UnknownWorkflow, WorkflowInactive, accept_trigger
 from triggers.filters import TriggerFilter
@@ -30,6 +32,25 @@ class ContextTooLarge(APIException):
     default_detail = f"The context is larger than {LARGEST_CONTEXT_BYTES} bytes."
 
 
+REPLAYED = OpenApiParameter(
+    "Idempotent-Replayed",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    response=[200],
+    required=True,
+    enum=["true"],
+    description="The trigger stood already; nothing was made.",
+)
+PAYLOAD_DIFFERS = OpenApiParameter(
+    "Idempotent-Payload-Differs",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    response=[200],
+    enum=["true"],
+    description="This request asked for something else than the one that made the trigger.",
+)
+
+
 class TriggerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Trigger]):
     """Trigger workflows, and watch the triggers."""
 
@@ -50,7 +71,15 @@ class TriggerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     @extend_schema(
         request=TriggerBodySerializer,
         parameters=[
-            OpenApiParameter("Idempotency-Key", location=OpenApiParameter.HEADER, description="Instead of the field.")
+            OpenApiParameter(
+                "Idempotency-Key",
+                {"type": "string", "maxLength": 255, "pattern": r"^[\t ]*[!-~][\t -~]*$"},
+                OpenApiParameter.HEADER,
+                description="Instead of the field; with both, they must be the same.",
+                examples=[OpenApiExample("a-key", "order-17-shipped")],
+            ),
+            REPLAYED,
+            PAYLOAD_DIFFERS,
         ],
         responses={
             202: OpenApiResponse(TriggerSerializer, "Accepted and stored."),
@@ -74,7 +103,7 @@ class TriggerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         if _is_too_large(request, wanted.context):
             raise ContextTooLarge
         try:
-            acceptance = accept_trigger(wanted)
+            acceptance = accept_trigger(wanted, by=actor_of(request))
         except UnknownWorkflow:
             raise NotFound("There is no such workflow.", code="unknown_workflow") from None
         except WorkflowInactive:

@@ -8,11 +8,11 @@ from django import forms
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from accounts.api_moments import MomentFormField
 from execution import engine, redrive
 from execution.engine import NodeEnd, Ready, RunState
 from execution.redrive import redrive_trigger
 from tests.factories import DELAY, EMAIL, SMS, TriggerFactory, WorkflowFactory, definition
-from triggers.filters import MomentFormField
 from triggers.models import Trigger
 from triggers.states import TriggerStatus
 from workflows import services
