@@ -1,6 +1,5 @@
 """Where managers build workflows, see them, switch them on and off. Every change goes through `workflows.services`."""
 
-from collections.abc import Callable
 from typing import Any, cast
 
 from django.contrib import admin, messages
@@ -13,17 +12,18 @@ from accounts.admin_actions import Question, confirmed
 from accounts.admin_base import ConsoleAdmin, ReadOnlyAdmin
 from accounts.admin_lists import ChoiceFilter
 from accounts.admin_texts import at_and_how_far, badge, code, pretty_json
+from accounts.audit import actor_of
 from accounts.roles import Capability
 from workflows.admin_filters import WorkflowFilter
-from workflows.admin_forms import CHANGED_MEANWHILE, TAKEN, WorkflowForm, in_words
+from workflows.admin_forms import TAKEN, WorkflowForm, in_words
 from workflows.drawing import draw
 from workflows.faults import DefinitionInvalid
 from workflows.models import Workflow, WorkflowVersion
 from workflows.priorities import CHOICES
 from workflows.services import (
     ActiveTriggersExist,
+    ChangedMeanwhile,
     KeyTaken,
-    WorkflowDraft,
     create_workflow,
     delete_workflow,
     set_active,
@@ -44,13 +44,6 @@ DEACTIVATE = Question(
     text="It will take no new triggers. Those under way go on to their end.",
     submit="Deactivate",
 )
-
-
-class ChangedMeanwhile(Exception):
-    """The workflow is no longer at the version that the form was based on; `version` is where it is."""
-
-    def __init__(self, version: int) -> None:
-        super().__init__(CHANGED_MEANWHILE.format(version=version))
 
 
 class ActiveFilter(ChoiceFilter):
@@ -165,7 +158,7 @@ class WorkflowAdmin(ConsoleAdmin[Workflow]):
 
         class CurrentForm(form):  # type: ignore[valid-type,misc]  # made from the model by Django
             def __init__(self, *args: Any, **kwargs: Any) -> None:
-                initial = {"definition": pretty_json(definition), "based_on": obj.version if obj else None}
+                initial = {"definition": pretty_json(definition), "based_on": obj.state_tag if obj else ""}
                 super().__init__(*args, **{**kwargs, "initial": initial | (kwargs.get("initial") or {})})
 
         return CurrentForm
@@ -195,16 +188,22 @@ class WorkflowAdmin(ConsoleAdmin[Workflow]):
             return super().changeform_view(request, *args, **kwargs)
         except KeyTaken:
             return self._refused(request, TAKEN)
-        except ChangedMeanwhile as error:
-            return self._refused(request, str(error))
+        except ChangedMeanwhile:
+            # Between the form's look and the lock. The form sees it now, and shows what was typed beside the error.
+            return super().changeform_view(request, *args, **kwargs)
         except Workflow.DoesNotExist:
             return self._refused(request, "The workflow was deleted meanwhile.", back_to="../..")
 
     def save_form(self, request: HttpRequest, form: Any, change: bool) -> Workflow:
         """Store the workflow by its service; Django stores nothing itself (see `save_model`)."""
         if not change:
-            return create_workflow(form.draft())
-        return update_workflow(form.instance.pk, _replacing(form.draft(), based_on=form.cleaned_data["based_on"]))
+            return create_workflow(form.draft(), by=actor_of(request))
+        return update_workflow(
+            form.instance.pk,
+            lambda *_: form.draft(),
+            only_if=lambda workflow: workflow.state_tag == form.cleaned_data["based_on"],
+            by=actor_of(request),
+        )
 
     def save_model(self, request: HttpRequest, obj: Workflow, form: Any, change: bool) -> None:
         """Do nothing: `save_form` stored it."""
@@ -220,7 +219,7 @@ class WorkflowAdmin(ConsoleAdmin[Workflow]):
 
     def delete_model(self, request: HttpRequest, obj: Workflow) -> None:
         """Delete the workflow by its service."""
-        delete_workflow(obj.pk)
+        delete_workflow(obj.pk, by=actor_of(request))
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
         """Ask for, or do, the deletion; what stands in the way is said in words."""
@@ -234,7 +233,7 @@ class WorkflowAdmin(ConsoleAdmin[Workflow]):
     def _set_active(self, request: HttpRequest, workflow: Workflow, *, is_active: bool) -> None:
         word = "active" if is_active else "inactive"
         try:
-            set_active(workflow.pk, is_active=is_active)
+            set_active(workflow.pk, is_active=is_active, by=actor_of(request))
         except DefinitionInvalid as error:
             faults = "; ".join(in_words(fault) for fault in error.faults)
             messages.error(request, f"{workflow.name} can't be activated: {faults}")
@@ -290,14 +289,3 @@ def definition_context(definition: dict[str, Any]) -> dict[str, Any]:
 
 def _current_definition(workflow: Workflow) -> dict[str, Any]:
     return cast("dict[str, Any]", workflow.versions.get(number=workflow.version).definition)
-
-
-def _replacing(draft: WorkflowDraft, *, based_on: int) -> Callable[[Workflow, dict[str, Any]], WorkflowDraft]:
-    """Return the change to `draft`, which refuses to overwrite what somebody else wrote meanwhile."""
-
-    def change(workflow: Workflow, definition: dict[str, Any]) -> WorkflowDraft:
-        if workflow.version != based_on:
-            raise ChangedMeanwhile(workflow.version)
-        return draft
-
-    return change

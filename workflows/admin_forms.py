@@ -33,7 +33,8 @@ FIRST_DEFINITION = {
 TAKEN = "This key is taken, perhaps by a deleted workflow."
 CHANGED_MEANWHILE = (
     "Somebody else changed this workflow while you were writing: it is at version {version} now. "
-    "Keep a copy of your definition, open the page again and put your change into the current one."
+    "Nothing was saved, and what you wrote stands below. "
+    "Open the page anew in another window and put your change into what it shows."
 )
 
 
@@ -56,12 +57,12 @@ class DefinitionField(forms.CharField):
 
 
 class WorkflowForm(_ModelForm):
-    """Name, key, priority and definition of a workflow; `based_on` is the version that was on the page."""
+    """Name, key, priority and definition of a workflow; `based_on` is the state of it that was on the page."""
 
     definition = DefinitionField(
         help_text="entry_node_id, nodes, edges and, if you like, strict_variables; docs/guides/admin.md explains them."
     )
-    based_on = forms.IntegerField(widget=forms.HiddenInput, required=False)
+    based_on = forms.CharField(widget=forms.HiddenInput, required=False)
 
     class Meta:
         model = Workflow
@@ -96,13 +97,12 @@ class WorkflowForm(_ModelForm):
             raise ValidationError([in_words(fault) for fault in error.faults]) from None
         return definition
 
-    def clean_based_on(self) -> int | None:
-        """Return the version this is based on. Raises ValidationError when it is no longer the current one."""
-        based_on: int | None = self.cleaned_data["based_on"]
-        current = self.initial.get("based_on")
-        if based_on != current:
-            # On the definition, since a hidden field's errors are shown nowhere.
-            self.add_error("definition", CHANGED_MEANWHILE.format(version=current))
+    def clean_based_on(self) -> str:
+        """Return the state this is based on; when it is no longer the current one, that is an error of the form."""
+        based_on: str = self.cleaned_data["based_on"]
+        if based_on != self.initial.get("based_on", ""):
+            # Of the whole form, since a hidden field's errors are shown nowhere.
+            self.add_error(None, CHANGED_MEANWHILE.format(version=self.instance.version))
         return based_on
 
     def draft(self) -> WorkflowDraft:

@@ -1,5 +1,6 @@
 """Workflows and their immutable versions."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from django.db import models
@@ -8,6 +9,8 @@ from uuid_utils.compat import uuid7
 
 from workflows.keys import is_workflow_id
 from workflows.priorities import CHOICES, Priority
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class WorkflowQuerySet(models.QuerySet["Workflow"]):
@@ -34,6 +37,8 @@ class Workflow(models.Model):
     priority = models.PositiveSmallIntegerField(choices=CHOICES, default=Priority.MEDIUM.value)
     is_active = models.BooleanField(default=False)
     version = models.PositiveIntegerField(default=1)
+    # Counts every change, where `version` counts those of the definition.
+    revision = models.PositiveIntegerField(default=1, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
@@ -50,6 +55,15 @@ class Workflow(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def state_tag(self) -> str:
+        """What stands for the workflow as it is: no two states of it have the same one.
+
+        The services count `revision` up under the row lock, so that two changes in one microsecond, or in one
+        transaction, differ; the time tells states apart that got the same number before and after a restored backup.
+        """
+        return f"{self.revision}-{(self.updated_at - EPOCH) // timedelta(microseconds=1):x}"
 
 
 class VersionIsImmutable(TypeError):

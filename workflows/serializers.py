@@ -56,10 +56,15 @@ class NodeSerializer(serializers.Serializer[Any]):
 
 
 class EdgeSerializer(serializers.Serializer[Any]):
-    """An edge (for the documentation)."""
+    """From one node to the next, perhaps under a condition."""
 
     to = serializers.CharField()
-    when = serializers.CharField(required=False)
+    when = serializers.CharField(
+        required=False, allow_null=True, allow_blank=True, help_text="What could stand in `{% if ... %}`."
+    )
+
+    # What an answer may leave out, for the documentation.
+    SOMETIMES = frozenset({"when"})
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """Add `from`, which can't be written as an attribute."""
@@ -67,8 +72,9 @@ class EdgeSerializer(serializers.Serializer[Any]):
 
 
 class WorkflowBodySerializer(serializers.Serializer[Workflow]):
-    """What a manager sends. The definition's fields are read by `parse_definition`, not by DRF."""
+    """A workflow as it is sent."""
 
+    # The definition's fields are here for the documentation; `parse_definition` reads them.
     key = TextField(max_length=100, required=False)
     name = TextField(max_length=200)
     priority = serializers.ChoiceField(choices=LANES, default=Priority.MEDIUM.lane)

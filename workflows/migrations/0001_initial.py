@@ -22,6 +22,7 @@ class Migration(migrations.Migration):
                 ('priority', models.PositiveSmallIntegerField(choices=[(0, 'critical'), (1, 'high'), (2, 'medium'), (3, 'low')], default=2)),
                 ('is_active', models.BooleanField(default=False)),
                 ('version', models.PositiveIntegerField(default=1)),
+                ('revision', models.PositiveIntegerField(default=1, editable=False)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('deleted_at', models.DateTimeField(blank=True, null=True)),

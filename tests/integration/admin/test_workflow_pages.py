@@ -1,16 +1,22 @@
-"""Managers build workflows in the admin: through the services, with every fault said at its place."""
+"""Managers build workflows in the admin: through the services, with every fault said at its place, each deed noted."""
 
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils.html import escape
 
+from accounts.models import AuditEntry
+from accounts.roles import Role
 from tests.factories import DELAY, EMAIL, SMS, TriggerFactory, WorkflowFactory, definition
 from tests.integration.admin.conftest import said, told
+from workflows.admin_forms import WorkflowForm
 from workflows.models import Workflow, WorkflowVersion
 from workflows.services import set_active
 
@@ -26,6 +32,18 @@ def page(workflow: Workflow, name: str = "change") -> str:
 def body(raw: Any, **fields: Any) -> dict[str, Any]:
     text = raw if isinstance(raw, str) else json.dumps(raw)
     return {"name": "Order shipped", "priority": 1, "definition": text, **fields}
+
+
+def seen(workflow: Workflow) -> str:
+    """Return what the form's hidden field holds while the workflow is as it is now."""
+    workflow.refresh_from_db()
+    return workflow.state_tag
+
+
+def noted() -> list[tuple[str, str, str]]:
+    """Return what the audit trail tells of workflows, in order: action, by which way, the workflow's key."""
+    entries = AuditEntry.objects.filter(object_type="workflow").order_by("pk")
+    return list(entries.values_list("action", "via", "object_name"))
 
 
 def faults(response: Any) -> dict[str, list[str]]:
@@ -102,42 +120,95 @@ def test_a_key_that_a_deleted_workflow_has_is_taken(console: Client) -> None:
 def test_a_changed_definition_makes_a_version_and_an_unchanged_one_does_not(console: Client) -> None:
     workflow = WorkflowFactory(definition=definition(EMAIL))
 
-    console.post(page(workflow), body(definition(EMAIL), name="Renamed", based_on=1))
+    console.post(page(workflow), body(definition(EMAIL), name="Renamed", based_on=seen(workflow)))
     workflow.refresh_from_db()
     assert (workflow.name, workflow.version, workflow.key) == ("Renamed", 1, workflow.key)
 
-    console.post(page(workflow), body(definition(EMAIL, SMS), based_on=1))
+    console.post(page(workflow), body(definition(EMAIL, SMS), based_on=seen(workflow)))
     workflow.refresh_from_db()
     assert (workflow.version, workflow.is_active) == (2, True)
     assert workflow.versions.get(number=1).definition == definition(EMAIL)
 
 
-def test_a_change_does_not_overwrite_what_somebody_else_wrote_meanwhile(console: Client) -> None:
+def save_in_between(second: Client, workflow: Workflow, what: str) -> None:
+    """Change the workflow as somebody else, while the first one writes."""
+    if what == "definition":
+        second.post(
+            page(workflow), body(definition(EMAIL, SMS), name="A workflow", priority=2, based_on=seen(workflow))
+        )
+    elif what == "name":
+        second.post(page(workflow), body(definition(EMAIL), name="Theirs", priority=2, based_on=seen(workflow)))
+    else:
+        second.post(page(workflow, "deactivate"))
+
+
+@pytest.mark.parametrize("what", ["definition", "name", "state"])
+def test_a_change_does_not_overwrite_what_somebody_else_wrote_meanwhile(
+    signed_in: Callable[..., Client], what: str
+) -> None:
+    first, second = signed_in(Role.WORKFLOW_MANAGER), signed_in(Role.WORKFLOW_MANAGER)
     workflow = WorkflowFactory(definition=definition(EMAIL))
-    console.post(page(workflow), body(definition(EMAIL, SMS), based_on=1))
+    form = first.get(page(workflow)).context["adminform"].form
+    assert f'value="{seen(workflow)}"' in str(form["based_on"])
+    save_in_between(second, workflow, what)
+    before, entries = Workflow.objects.values().get(), noted()
 
-    response = console.post(page(workflow), body(definition(EMAIL, DELAY), based_on=1))
+    typed = body(definition(EMAIL, DELAY), name="Mine", based_on=form["based_on"].value())
+    response = first.post(page(workflow), typed)
 
-    workflow.refresh_from_db()
-    assert workflow.version == 2
-    assert "it is at version 2 now" in faults(response)["definition"][0]
+    assert response.status_code == 200
+    assert (Workflow.objects.values().get(), noted()) == (before, entries)
+    (fault,) = faults(response)["__all__"]
+    assert f"it is at version {before['version']} now" in fault
+    assert escape(fault) in said(response)
+    shown = response.context["adminform"].form
+    assert {name: shown[name].value() for name in typed} == {**typed, "priority": str(typed["priority"])}
+    assert escape(typed["definition"]) in said(response)
+    # Sent once more as it stands, it is refused once more.
+    assert "__all__" in faults(first.post(page(workflow), typed))
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_change_between_the_form_and_the_lock_is_noticed_too(
     console: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workflow = WorkflowFactory(definition=definition(EMAIL))
+    clean = WorkflowForm.clean_based_on
 
-    def clean(self: Any) -> int:
-        Workflow.objects.filter(pk=workflow.pk).update(version=2)
-        WorkflowVersion.objects.create(workflow=workflow, number=2, definition=definition(SMS))
-        return 1
+    def deactivate() -> None:
+        try:
+            set_active(workflow.pk, is_active=False)
+        finally:
+            connection.close()
 
-    monkeypatch.setattr("workflows.admin_forms.WorkflowForm.clean_based_on", clean)
+    def and_then_somebody_saves(self: WorkflowForm) -> str:
+        monkeypatch.setattr(WorkflowForm, "clean_based_on", clean)
+        based_on = clean(self)
+        # In a transaction of its own: this one is rolled back.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(deactivate).result()
+        return based_on
 
-    response = console.post(page(workflow), body(definition(EMAIL, DELAY), based_on=1), follow=True)
+    monkeypatch.setattr(WorkflowForm, "clean_based_on", and_then_somebody_saves)
+    typed = body(definition(EMAIL, DELAY), name="Mine", based_on=seen(workflow))
 
-    assert "Somebody else changed this workflow" in told(response)[0]
+    response = console.post(page(workflow), typed)
+
+    assert "Somebody else changed this workflow" in faults(response)["__all__"][0]
+    assert response.context["adminform"].form["definition"].value() == typed["definition"]
+    workflow.refresh_from_db()
+    assert (workflow.name, workflow.version, workflow.is_active) == ("A workflow", 1, False)
+
+
+@pytest.mark.parametrize("based_on", ["", "1", "x" * 300, None])
+def test_a_form_that_does_not_say_what_was_seen_saves_nothing(console: Client, based_on: str | None) -> None:
+    workflow = WorkflowFactory(definition=definition(EMAIL))
+    fields = {} if based_on is None else {"based_on": based_on}
+
+    response = console.post(page(workflow), body(definition(EMAIL, DELAY), **fields))
+
+    assert "__all__" in faults(response)
+    assert Workflow.objects.get().name == "A workflow"
 
 
 def test_a_key_taken_between_the_form_and_the_insert_is_noticed_too(
@@ -235,6 +306,67 @@ def test_a_deleted_workflow_leaves_the_list_and_stays_a_row(console: Client) -> 
     assert "(deleted)" in said(console.get(version))
 
 
+# --- who did what ---
+
+
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [
+        ("add", "workflow.created"),
+        ("change", "workflow.changed"),
+        ("activate", "workflow.activated"),
+        ("deactivate", "workflow.deactivated"),
+        ("activate_selected", "workflow.activated"),
+        ("deactivate_selected", "workflow.deactivated"),
+        ("delete", "workflow.deleted"),
+    ],
+)
+def test_each_deed_is_written_down_once(signed_in: Callable[..., Client], name: str, action: str) -> None:
+    manager = signed_in(Role.WORKFLOW_MANAGER, username="ann")
+    workflow = WorkflowFactory(key="known", is_active=name.startswith("deactivate"), definition=definition(EMAIL))
+    fields: dict[str, dict[str, Any]] = {
+        "add": body(definition(EMAIL), key="known-2"),
+        "change": body(definition(EMAIL), based_on=seen(workflow)),
+        "delete": {"post": "yes"},
+    }
+    address = ADD if name == "add" else page(workflow, name.removesuffix("_selected"))
+    data = fields.get(name, {})
+    if name.endswith("_selected"):
+        address = reverse("admin:workflows_workflow_changelist")
+        data = {"action": name, "_selected_action": [str(workflow.pk)]}
+
+    response = manager.post(address, data, headers={"X-Request-ID": "page-17"})
+
+    assert response.status_code == 302
+    (entry,) = AuditEntry.objects.filter(object_type="workflow")
+    assert (entry.action, entry.via, entry.actor, entry.role) == (action, "admin", "ann", "workflowManager")
+    assert (entry.request_id, entry.address) == ("page-17", "127.0.0.1")
+    made = Workflow.objects.get(key="known-2" if name == "add" else "known")
+    assert (entry.object_id, entry.object_name) == (made.pk, made.key)
+    if name == "change":
+        assert entry.changes == {"name": ["A workflow", "Order shipped"], "priority": ["medium", "high"]}
+
+
+def test_what_changes_nothing_or_is_refused_leaves_no_entry(console: Client, signed_in: Callable[..., Client]) -> None:
+    workflow = TriggerFactory(workflow=WorkflowFactory(definition=definition(EMAIL))).workflow
+    tag = seen(workflow)
+    selection = {"action": "activate_selected", "_selected_action": [str(workflow.pk)]}
+
+    console.post(page(workflow), body(definition(EMAIL), name="A workflow", priority=2, based_on=tag))
+    console.post(page(workflow), body("{", based_on=tag))
+    console.post(page(workflow), body(definition(EMAIL), based_on="old"))
+    console.post(page(workflow, "activate"))
+    console.post(reverse("admin:workflows_workflow_changelist"), selection)
+    console.post(page(workflow, "delete"), {"post": "yes"})
+    console.post(ADD, body(definition(EMAIL), key=workflow.key))
+    operator = signed_in(Role.TRIGGER_OPERATOR)
+    for name in ("change", "activate", "deactivate", "delete"):
+        assert operator.post(page(workflow, name), {"post": "yes"}).status_code == 403
+
+    assert noted() == []
+    assert seen(workflow) == tag
+
+
 # --- looking ---
 
 
@@ -273,7 +405,7 @@ def test_a_workflow_of_500_nodes_is_shown_as_a_table(console: Client) -> None:
 
 def test_a_version_shows_its_definition_as_it_was(console: Client) -> None:
     workflow = WorkflowFactory(definition=definition(EMAIL))
-    console.post(page(workflow), body(definition(SMS), based_on=1))
+    console.post(page(workflow), body(definition(SMS), based_on=seen(workflow)))
     first = workflow.versions.get(number=1)
 
     response = console.get(reverse("admin:workflows_workflowversion_change", args=[first.pk]))
