@@ -94,11 +94,12 @@ def manage(environment: Mapping[str, str], *arguments: str) -> int:
 
 
 def prepare(environment: Mapping[str, str], var: Path) -> None:
-    """Bring database and static files to what this code expects; raises CannotStartError."""
+    """Bring database and static files to what this code expects, and somebody in; raises CannotStartError."""
     (var / "beat").mkdir(parents=True, exist_ok=True)
     # The settings choose hashed file names by this folder's existence, so it must be there before collecting.
     (ROOT / "staticfiles").mkdir(exist_ok=True)
-    for step in (["migrate", "--noinput", "-v", "0"], ["collectstatic", "--noinput", "-v", "0"]):
+    steps = (["migrate", "--noinput", "-v", "0"], ["first_admin"], ["collectstatic", "--noinput", "-v", "0"])
+    for step in steps:
         say(f"Running manage.py {step[0]} ...")
         if manage(environment, *step) != 0:
             raise CannotStartError(f"manage.py {step[0]} failed (its words are above): mend that, then try again.")
@@ -121,7 +122,7 @@ def tell_when_ready(port: int, environment: Mapping[str, str], stopping: threadi
         f"""
 NotifyFlow runs:
   API        {address}/api/v1/        documentation: {address}/api/docs/
-  admin      {address}/admin/         first user: scripts/up manage createsuperuser
+  admin      {address}/admin/         users: DJANGO_SUPERUSER_*, or scripts/up manage createsuperuser
   Flower     http://127.0.0.1:{FLOWER_PORT}/
   messages   {environment["NOTIFYFLOW_VAR"]}/outbox, unless EMAIL_URL and TWILIO_* name providers
 Ctrl-C stops everything.
