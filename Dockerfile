@@ -10,7 +10,8 @@ COPY . .
 # The folder must exist before the settings load: by it they choose hashed file names. The values serve this one
 # command and stay in this stage.
 RUN mkdir staticfiles && \
-    SECRET_KEY=only-for-collectstatic DATABASE_URL=postgres://unused@localhost/unused \
+    SECRET_KEY="$(/venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(64))')" \
+    DATABASE_URL=postgres://unused@localhost/unused \
     /venv/bin/python manage.py collectstatic --noinput -v 0
 
 FROM python:3.11.13-slim-bookworm

@@ -1,9 +1,14 @@
-"""System checks: parts of the full profile that are missing without anything failing."""
+"""System checks: what is missing or does not fit together without anything failing."""
 
+import re
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning  # noqa: A004  # the class is named so
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  # the class is named so
+
+from accounts.signing import KeyUnusable, key_ring
+
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 
 
 def check_shared_cache(**kwargs: Any) -> list[CheckMessage]:
@@ -18,3 +23,27 @@ def check_shared_cache(**kwargs: Any) -> list[CheckMessage]:
             id="notifyflow.W001",
         )
     ]
+
+
+def check_origins(**kwargs: Any) -> list[CheckMessage]:
+    """Refuse what is no origin, or everybody's: any page can give itself the origin `null`."""
+    strange = [origin for origin in settings.CORS_ALLOWED_ORIGINS if not ORIGIN.fullmatch(origin)]
+    if not strange:
+        return []
+    return [
+        Error(
+            f"CORS_ALLOWED_ORIGINS holds what is nobody's own origin: {', '.join(strange)}.",
+            hint="Name each origin with scheme and host, and nothing after them, such as https://shop.example.com.",
+            id="notifyflow.E001",
+        )
+    ]
+
+
+def check_token_keys(**kwargs: Any) -> list[CheckMessage]:
+    """Refuse keys that can't sign tokens."""
+    try:
+        key_ring()
+    except KeyUnusable as error:
+        hint = "JWT_SIGNING_KEY and JWT_OLD_KEYS: see docs/guides/operations.md."
+        return [Error(str(error), hint=hint, id="notifyflow.E002")]
+    return []

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
+from accounts.rate_limits import RateLimitsInvalid, limits_from
 from channels.email_url import email_settings
-from execution.states import StepStatus
+from notifyflow.api.schema_settings import SPECTACULAR_SETTINGS  # noqa: F401  # drf-spectacular finds it here
 from notifyflow.logs import logging_config
-from notifyflow.secret import embedded_secret_key
-from triggers.states import TriggerStatus
+from notifyflow.secret import WeakKey, embedded_secret_key, require_strong, require_strong_signing_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -24,12 +25,14 @@ VAR_DIR = Path(env.str("NOTIFYFLOW_VAR", default=str(BASE_DIR / "var")))
 IS_EMBEDDED = "DATABASE_URL" not in env.ENVIRON
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="") or (embedded_secret_key(VAR_DIR) if IS_EMBEDDED else "")
+# Keys that were SECRET_KEY before: what they signed is accepted until they are removed.
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "accounts.admin_config.ConsoleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -37,7 +40,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "rest_framework_simplejwt",
-    "rest_framework_simplejwt.token_blacklist",
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -58,15 +60,38 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "notifyflow.api.request_id.RequestIdMiddleware",
+    "notifyflow.api.headers.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "notifyflow.outside_api.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "notifyflow.outside_api.AuthenticationMiddleware",
+    "notifyflow.outside_api.MessageMiddleware",
+    "axes.middleware.AxesMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+
+# --- other origins: none may read answers, unless named; cookies are never part of it ---
+
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_CREDENTIALS = False
+CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "x-request-id"]
+CORS_EXPOSE_HEADERS = [
+    "X-Request-ID",
+    "ETag",
+    "Location",
+    "Retry-After",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+    "RateLimit-Policy",
+    "Idempotent-Replayed",
+    "Idempotent-Payload-Differs",
+]
+if CORS_ALLOWED_ORIGINS:
+    MIDDLEWARE.insert(2, "corsheaders.middleware.CorsMiddleware")
 
 ROOT_URLCONF = "notifyflow.urls"
 WSGI_APPLICATION = "notifyflow.wsgi.application"
@@ -117,15 +142,45 @@ CACHES["default"]["KEY_PREFIX"] = env.str("CACHE_KEY_PREFIX", default="notifyflo
 # --- people ---
 
 AUTH_USER_MODEL = "accounts.User"
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+# New passwords are hashed with the first; one that was hashed with another is hashed anew at the next sign-in.
+PASSWORD_HASHERS = [
+    "accounts.hashers.ModestArgon2Hasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+
+# --- lock-out: a name from an address, counted in the database (accounts/lockout.py) ---
+
+LOCKOUT_FAILURES = env.int("LOCKOUT_FAILURES", default=10)
+LOCKOUT_MINUTES = env.float("LOCKOUT_MINUTES", default=15.0)
+AXES_ENABLED = AXES_LOCK_OUT_AT_FAILURE = LOCKOUT_FAILURES > 0
+AXES_FAILURE_LIMIT = LOCKOUT_FAILURES
+AXES_COOLOFF_TIME = timedelta(minutes=LOCKOUT_MINUTES)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_HANDLER = "accounts.lockout.Counter"
+AXES_USERNAME_CALLABLE = "accounts.lockout.counted_name"
+AXES_CLIENT_IP_CALLABLE = "accounts.lockout.counted_address"
+AXES_CLIENT_STR_CALLABLE = "accounts.lockout.in_the_log"
+AXES_LOCKOUT_CALLABLE = "accounts.lockout.locked_out_page"
+AXES_RESET_ON_SUCCESS = True
+# Who goes on guessing while locked out neither prolongs it, for the owner behind the same address, nor adds a row.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = AXES_VERBOSE = False
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "password", "otp", "code", "csrfmiddlewaretoken"]
+
+# --- second factor of the admin (accounts/second_factor.py): `optional`, or `required` of everybody who enters ---
+
+ADMIN_SECOND_FACTOR = env.str("ADMIN_SECOND_FACTOR", default="optional")
+if ADMIN_SECOND_FACTOR not in ("optional", "required"):
+    raise ImproperlyConfigured(f"ADMIN_SECOND_FACTOR is {ADMIN_SECOND_FACTOR!r}; it must be optional or required.")
+OTP_TOTP_ISSUER = "NotifyFlow"
 
 # How long a process may go on with what it last read of a user: role, and whether the user is active.
 USER_CACHE_SECONDS = env.float("USER_CACHE_SECONDS", default=2.0)
@@ -138,8 +193,30 @@ SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_REFERRER_POLICY = SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 60 * 60
+if HTTPS:
+    # Under these names a browser takes no cookie that another host of the domain, or plain HTTP, has set.
+    SESSION_COOKIE_NAME = "__Host-sessionid"
+    CSRF_COOKIE_NAME = "__Host-csrftoken"
 X_FRAME_OPTIONS = "DENY"
+# What pages may load: their own files. Alpine, which the console runs on, compiles the expressions in its attributes,
+# and the console's templates have style sheets and attributes in place; no script stands in a page.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'", "'unsafe-eval'"],
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    }
+}
 
 # --- language, time, static files ---
 
@@ -162,9 +239,19 @@ if not WHITENOISE_USE_FINDERS:
 # --- API ---
 
 API_BODY_LIMIT_BYTES = 2 * 1024 * 1024
+# Forms of the console: the largest workflow definition fits, more does not.
+DATA_UPLOAD_MAX_MEMORY_SIZE = API_BODY_LIMIT_BYTES
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+DATA_UPLOAD_MAX_NUMBER_FILES = 0
+try:
+    # Requests a minute by role; a user's own `rate_limit` comes before it.
+    RATE_LIMITS = limits_from(env.str("RATE_LIMITS", default=""))
+except RateLimitsInvalid as error:
+    raise ImproperlyConfigured(f"RATE_LIMITS: {error}") from None
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.TokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.HasCapability"],
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.throttling.UserThrottle"],
     "DEFAULT_PARSER_CLASSES": ["notifyflow.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PAGINATION_CLASS": "notifyflow.api.pagination.NewestFirst",
@@ -177,46 +264,27 @@ REST_FRAMEWORK = {
     "DATETIME_FORMAT": "iso-8601",
     "PAGE_SIZE": 50,
 }
+# Secrets, PEM, or `file:` and a path (accounts.signing); without one, a secret derived from SECRET_KEY signs.
+JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", default="")
+JWT_OLD_KEYS = env.list("JWT_OLD_KEYS", default=[])
+JWT_LEEWAY_SECONDS = env.float("JWT_LEEWAY_SECONDS", default=30.0)
+if not DEBUG:
+    try:
+        for name, key in [("SECRET_KEY", SECRET_KEY), *(("SECRET_KEY_FALLBACKS", key) for key in SECRET_KEY_FALLBACKS)]:
+            require_strong(name, key)
+        if JWT_SIGNING_KEY:
+            require_strong_signing_key("JWT_SIGNING_KEY", JWT_SIGNING_KEY)
+    except WeakKey as error:
+        raise ImproperlyConfigured(str(error)) from None
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
     "ROTATE_REFRESH_TOKENS": True,
-    "BLACKLIST_AFTER_ROTATION": True,
-    "ALGORITHM": "HS256",
-    "SIGNING_KEY": env.str("JWT_SIGNING_KEY", default="") or SECRET_KEY,
-    "UPDATE_LAST_LOGIN": False,
-    "TOKEN_OBTAIN_SERIALIZER": "accounts.serializers.TokenSerializer",
+    "AUTH_TOKEN_CLASSES": ("accounts.tokens.AccessToken",),
 }
 DRF_STANDARDIZED_ERRORS = {
     "EXCEPTION_HANDLER_CLASS": "notifyflow.api.errors.ApiExceptionHandler",
     "ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True,
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "NotifyFlow",
-    "DESCRIPTION": "A notification workflow engine: nothing lost, nothing sent twice, everything explained.",
-    "VERSION": "0.1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SERVE_AUTHENTICATION": [],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {
-        "TriggerStatusEnum": [status.value for status in TriggerStatus],
-        "StepStatusEnum": [status.value for status in StepStatus],
-        "ValidationErrorEnum": "drf_standardized_errors.openapi_serializers.ValidationErrorEnum.choices",
-        "ClientErrorEnum": "drf_standardized_errors.openapi_serializers.ClientErrorEnum.choices",
-        "ServerErrorEnum": "drf_standardized_errors.openapi_serializers.ServerErrorEnum.choices",
-        "ErrorCode401Enum": "drf_standardized_errors.openapi_serializers.ErrorCode401Enum.choices",
-        "ErrorCode403Enum": "drf_standardized_errors.openapi_serializers.ErrorCode403Enum.choices",
-        "ErrorCode404Enum": "drf_standardized_errors.openapi_serializers.ErrorCode404Enum.choices",
-        "ErrorCode405Enum": "drf_standardized_errors.openapi_serializers.ErrorCode405Enum.choices",
-        "ErrorCode406Enum": "drf_standardized_errors.openapi_serializers.ErrorCode406Enum.choices",
-        "ErrorCode415Enum": "drf_standardized_errors.openapi_serializers.ErrorCode415Enum.choices",
-        "ErrorCode429Enum": "drf_standardized_errors.openapi_serializers.ErrorCode429Enum.choices",
-        "ErrorCode500Enum": "drf_standardized_errors.openapi_serializers.ErrorCode500Enum.choices",
-    },
-    "POSTPROCESSING_HOOKS": ["drf_standardized_errors.openapi_hooks.postprocess_schema_enums"],
 }
 
 # --- channels ---
@@ -289,7 +357,12 @@ CELERY_BEAT_SCHEDULE = {
 
 # --- logs ---
 
-LOGGING = logging_config(is_json=not IS_EMBEDDED and not DEBUG, level=env.str("LOG_LEVEL", default="INFO"))
+LOGGING = logging_config(
+    is_json=not IS_EMBEDDED and not DEBUG,
+    level=env.str("LOG_LEVEL", default="INFO"),
+    secrets=[SECRET_KEY, *SECRET_KEY_FALLBACKS, JWT_SIGNING_KEY, *JWT_OLD_KEYS, TWILIO_AUTH_TOKEN]
+    + [value for name, value in env.ENVIRON.items() if name.startswith("ANYMAIL_") and "KEY" in name],
+)
 
 # --- the operator console: django-unfold's looks; its callbacks are named by path ---
 
@@ -306,4 +379,5 @@ UNFOLD = {
     "STYLES": ["execution.console.stylesheet"],
     "DASHBOARD_CALLBACK": "execution.console.dashboard",
     "SIDEBAR": {"navigation": "execution.console.sidebar"},
+    "ACCOUNT": {"navigation": "accounts.admin_site.account_links"},
 }

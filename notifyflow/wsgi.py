@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import django
 from django.conf import settings
+from django.core.checks import ERROR, Tags, run_checks
+from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http.response import HttpResponseBase
 
@@ -56,6 +58,16 @@ def _measure_body(environ: dict[str, Any]) -> None:
 
 
 django.setup(set_prefix=False)
+
+
+def _refuse_unsafe_settings() -> None:
+    """Raise ImproperlyConfigured for what `manage.py check` refuses; no check runs before a server starts."""
+    faults = run_checks(tags=[Tags.security])
+    if errors := [f"{fault.msg} {fault.hint or ''}".strip() for fault in faults if fault.level >= ERROR]:
+        raise ImproperlyConfigured(" ".join(errors))
+
+
+_refuse_unsafe_settings()
 application = Handler()
 
 # What is loaded by now stays for good: the collector needn't look at it again, and may let young objects gather.

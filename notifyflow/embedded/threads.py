@@ -6,12 +6,15 @@ from typing import Any
 
 from celery import Celery
 from celery.beat import EmbeddedService, Scheduler
+from django.conf import settings
 from waitress.server import create_server
 
 from notifyflow.wsgi import application
 from triggers.bells import lane_queues
 
 WEB_THREADS = 8
+WEB_CONNECTIONS = 1000
+IDLE_SECONDS = 30
 # A batch keeps its thread until its messages are out: with more of them, slow batches more seldom hold up the
 # sweep and urgent lanes. There is no thread kept for those two here, as there is a worker in the full profile.
 WORKER_THREADS = 4
@@ -23,7 +26,18 @@ class Web:
 
     def __init__(self, *, host: str, port: int) -> None:
         """Take the port. Raises OSError when it is taken."""
-        self._server = create_server(application, host=host, port=port, threads=WEB_THREADS, ident="notifyflow")
+        self._server = create_server(
+            application,
+            host=host,
+            port=port,
+            threads=WEB_THREADS,
+            ident="notifyflow",
+            # A request takes a thread only once all of it is there, so that slow clients cost a connection each.
+            connection_limit=WEB_CONNECTIONS,
+            channel_timeout=IDLE_SECONDS,
+            max_request_body_size=settings.API_BODY_LIMIT_BYTES * 2,
+            asyncore_use_poll=True,
+        )
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     def start(self) -> None:

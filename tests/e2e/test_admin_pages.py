@@ -14,6 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from accounts.roles import Role
 from execution.models import Step
+from tests.conftest import access_token
 from tests.factories import DELAY, EMAIL, PASSWORD, SMS, TriggerFactory, UserFactory, WorkflowFactory, definition
 from triggers.models import Trigger
 from workflows.models import Workflow
@@ -200,3 +201,17 @@ def test_an_operator_filters_triggers_and_cancels_a_selection(page: Page) -> Non
     expect(page.get_by_text("1 trigger canceled.")).to_be_visible()
     statuses = {trigger.pk: trigger.status for trigger in Trigger.objects.all()}
     assert statuses == {kept.pk: "enqueued", canceled.pk: "canceled"}
+
+
+def test_the_documentation_of_the_api_opens_and_tries_a_call(page: Page) -> None:
+    answer = page.goto("/api/docs/")
+    assert answer is not None
+    assert "script-src 'self';" in f"{answer.headers['content-security-policy']};"
+
+    token = access_token(UserFactory(role=Role.TRIGGER_OPERATOR))
+    page.set_extra_http_headers({"Authorization": f"Bearer {token}"})
+    page.get_by_text("/api/v1/me/").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+
+    expect(page.locator(".live-responses-table")).to_contain_text("triggerOperator")

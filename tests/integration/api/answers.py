@@ -10,7 +10,7 @@ from tests.conftest import access_token
 
 JSON = "application/json"
 V1 = "/api/v1/"
-TYPES = {400: ("validation_error", "client_error"), 500: ("server_error",)}
+TYPES = {400: ("validation_error", "client_error"), 500: ("server_error",), 503: ("server_error",)}
 # What Python, Django or PostgreSQL say to programmers has no place in an answer.
 GIVEN_AWAY = ("Traceback", "django", "psycopg", "Exception(", "settings.", "sys.", "<class")
 

@@ -1,11 +1,13 @@
 """What only a real server over a real socket can be asked: framing, slowness, and bytes that are no HTTP."""
 
 import json
+import os
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from time import monotonic
 from unittest.mock import Mock
 
@@ -16,6 +18,7 @@ from django.test import RequestFactory
 from notifyflow.embedded.threads import Web
 from notifyflow.wsgi import application
 from tests.conftest import access_token
+from tests.e2e.processes import BIN, Processes, answers, free_port, wait_until
 from tests.factories import UserFactory, WorkflowFactory
 from tests.integration.api.answers import JSON, details_of, errors_of
 from triggers.models import Trigger
@@ -179,6 +182,35 @@ def test_a_slow_body_is_waited_for_and_keeps_nobody_else_waiting(server: Server)
 
         slow.sendall(body()[5:])
         assert read(slow).status_code == 202
+
+
+def test_many_slow_clients_keep_nobody_else_waiting(server: Server) -> None:
+    """More of them than waitress has threads, and than it takes connections by default."""
+    slow_head = server.head(f"Content-Type: {JSON}", f"Content-Length: {len(body())}")
+    with ExitStack() as clients:
+        for number in range(120):
+            slow = clients.enter_context(socket.create_connection(("127.0.0.1", server.port), PATIENCE_SECONDS))
+            slow.sendall(slow_head[: number + 1] if number % 2 else slow_head + body()[:5])
+
+        assert server.ask(server.head(target="GET /healthz")).status_code == 200
+        assert server.ask(server.head(target="GET /api/v1/me/")).status_code == 200
+
+        slow.sendall(slow_head[120:] + body())
+        assert read(slow).status_code == 202
+
+
+def test_slow_heads_keep_nobody_waiting_with_granian(tmp_path: Path) -> None:
+    """A slow body does there, once its head is read: operations.md asks for a proxy that reads requests whole."""
+    port = free_port()
+    options = ("--interface", "wsgi", "--no-ws", "--workers", "1", "--blocking-threads", "2", "--port", str(port))
+    with Processes(tmp_path, os.environ) as processes, ExitStack() as clients:
+        processes.start("web", str(BIN / "granian"), *options, "notifyflow.wsgi:application")
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), seconds=60, what="granian answers")
+        for _ in range(20):
+            slow = clients.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS))
+            slow.sendall(b"POST /api/v1/triggers/ HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
+
+        assert answers(f"http://127.0.0.1:{port}/healthz")
 
 
 def test_a_charset_changes_nothing(server: Server) -> None:

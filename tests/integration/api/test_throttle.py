@@ -1,5 +1,7 @@
 """The throttle of the log-in: whom it takes for the same caller."""
 
+from uuid import uuid4
+
 import pytest
 from rest_framework.settings import api_settings
 
@@ -9,7 +11,8 @@ pytestmark = pytest.mark.django_db
 
 
 def sign_in(forwarded_for: str) -> int:
-    body = {"username": "ann", "password": "wrong"}
+    # Another name each time, or the lock-out, which counts by name, would come first.
+    body = {"username": f"nobody-{uuid4()}", "password": "wrong"}
     answer = call(stranger(), "POST", "auth/token/", body, headers={"X-Forwarded-For": forwarded_for})
     return int(answer.status_code)
 
