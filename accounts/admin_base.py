@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.filters import SimpleListFilter
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import BadRequest, ValidationError
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from accounts.admin_lists import BoundedPaginator
 from accounts.models import User
-from accounts.roles import Capability
+from accounts.roles import IN_THE_ADMIN, Capability
 
 M = TypeVar("M", bound=Model)
 
@@ -32,6 +34,11 @@ else:
 def may(request: HttpRequest, *capabilities: Capability) -> bool:
     """Say whether whoever asks has one of these capabilities."""
     return isinstance(request.user, User) and request.user.may(capabilities)
+
+
+def may_enter(request: HttpRequest) -> bool:
+    """Say whether whoever asks finds a page here at all; a machine never does, whatever its role."""
+    return may(request, *IN_THE_ADMIN) and not (isinstance(request.user, User) and request.user.is_service)
 
 
 class ConsoleChangeList(ChangeList):
@@ -83,6 +90,26 @@ class ConsoleAdmin(ModelAdmin[M]):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Return the class of the list."""
         return ConsoleChangeList
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Return the list. Raises BadRequest for a parameter with NUL, which PostgreSQL refuses even to look for."""
+        if any("\x00" in str(value) for _, values in request.GET.lists() for value in values):
+            raise BadRequest("A parameter holds the character NUL.")
+        return super().get_changelist_instance(request)
+
+    def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | None:
+        """Do what was chosen with a selection.
+
+        Raises BadRequest for ids that are none, where Django fails, and for a whole list, which no page offers.
+        """
+        if request.POST.get("select_across", "0") != "0":
+            raise BadRequest("A whole list can't be selected.")
+        try:
+            for chosen in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                self.opts.pk.to_python(chosen)
+        except ValidationError:
+            raise BadRequest("The selection holds what is no id.") from None
+        return super().response_action(request, *args, **kwargs)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Return the actions on a selection, without the deletion that asks no service."""

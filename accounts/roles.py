@@ -1,5 +1,10 @@
-"""Who may do what: the permission matrix, one table (seeds 001 section 3, API.md). Pure."""
+"""Who may do what: the permission matrix, one table (seeds 001 section 3, API.md). Pure.
 
+Everything that grants or denies asks this table: the API, the admin, tokens, `me/`, and the page that
+`manage.py permissions` writes.
+"""
+
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -30,3 +35,19 @@ MATRIX: dict[Role, frozenset[Capability]] = {
     Role.SYSTEM_ADMIN: frozenset(Capability) - {Capability.PROCESS_TRIGGERS},
     Role.WORKER_SERVICE: frozenset({Capability.PROCESS_TRIGGERS}),
 }
+
+# What there are pages for in the admin.
+IN_THE_ADMIN = frozenset(
+    {
+        Capability.MANAGE_WORKFLOWS,
+        Capability.READ_STEPS,
+        Capability.MANAGE_TRIGGERS,
+        Capability.MANAGE_USERS,
+        Capability.READ_AUDIT,
+    }
+)
+
+
+def may_enter_admin(capabilities: Iterable[Capability]) -> bool:
+    """Say whether somebody with these finds a page in the admin; nobody else is let in."""
+    return not IN_THE_ADMIN.isdisjoint(capabilities)

@@ -5,14 +5,16 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.core.cache import cache
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
-from rest_framework_simplejwt.tokens import RefreshToken
 
+from accounts.api_keys import create_key
+from accounts.audit import SYSTEM, Action, entry_of
 from accounts.models import User
-from accounts.roles import Role
-from accounts.serializers import TokenSerializer
+from accounts.roles import Capability, Role
+from accounts.sessions import begin_session
 from execution.runner import advance_lane
 from tests.factories import ANN, PASSWORD, TriggerFactory, UserFactory, WorkflowFactory, definition
 from tests.integration.api.answers import call, errors_of, signed_in, stranger
@@ -38,6 +40,9 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("user-list", "POST"): USERS,
     ("user-detail", "GET"): USERS,
     ("user-detail", "PATCH"): USERS,
+    ("user-keys", "GET"): USERS,
+    ("user-keys", "POST"): USERS,
+    ("user-key", "DELETE"): USERS,
     ("workflow-list", "GET"): WORKFLOWS,
     ("workflow-list", "POST"): WORKFLOWS,
     ("workflow-detail", "GET"): WORKFLOWS,
@@ -59,12 +64,16 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("trigger-steps", "GET"): STEP_LOGS,
     ("step-list", "GET"): STEP_LOGS,
     ("step-detail", "GET"): STEP_LOGS,
+    ("trigger-process", "POST"): frozenset({WORKER}),
+    ("audit-list", "GET"): USERS,
+    ("audit-detail", "GET"): USERS,
     ("schema", "GET"): EVERYBODY,
     ("docs", "GET"): EVERYBODY,
 }
 # Routes of another kind: no data behind them, or pages with guards and tests of their own.
 ELSEWHERE = {"", "healthz", "readyz", "admin"}
 WHO = [*Role, "anonymous", "inactive"]
+KEYS = [f"{role} by key" for role in Role]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -73,15 +82,17 @@ class World:
 
     def __init__(self) -> None:
         self.user = UserFactory(username="ann", role=OPERATOR)
+        self.robot = UserFactory(username="robot", role=OPERATOR, is_service=True)
+        self.key, _ = create_key(self.robot, by=SYSTEM)
         self.idle = WorkflowFactory(key="idle")
         # The provider refuses this address for good, so that there is a failed trigger with a step.
         self.failed = TriggerFactory(recipient={"email": "nobody"})
         advance_lane("medium")
         self.waiting = TriggerFactory()
-        refresh = TokenSerializer.get_token(self.user)
-        assert isinstance(refresh, RefreshToken)
+        self.entry = entry_of(SYSTEM, Action.TRIGGER_CREATED, object_type="trigger", object_id=self.waiting.pk)
+        self.entry.save()
         dag = definition({"id": "mail", "type": "email", "subject": "New", "body": "New"})
-        tokens = {"refresh": str(refresh)}
+        tokens = {"refresh": begin_session(self.user, by=SYSTEM).refresh}
         self.bodies: dict[tuple[str, str], Any] = {
             ("token", "POST"): {"username": "ann", "password": PASSWORD},
             ("token-refresh", "POST"): tokens,
@@ -107,6 +118,10 @@ class World:
             "workflow-version": {"id": "idle", "number": 1},
             "trigger-detail": {"pk": self.waiting.pk},
             "trigger-cancel": {"pk": self.waiting.pk},
+            "trigger-process": {"pk": self.waiting.pk},
+            "user-keys": {"user_id": self.robot.pk},
+            "user-key": {"user_id": self.robot.pk, "pk": self.key.pk},
+            "audit-detail": {"pk": self.entry.pk},
         }
         if name in ("workflow-list", "workflow-validate"):
             return reverse(name)
@@ -127,15 +142,41 @@ def client_of(who: str) -> Client:
     """Return a client of a role, of `inactive` (an admin who was deactivated since), or of `anonymous`."""
     if who == "anonymous":
         return stranger()
+    if who in KEYS:
+        return client_by_key(Role(who.partition(" ")[0]))
     user = UserFactory(role=ADMIN if who == "inactive" else who)
     client = signed_in(user)
     User.objects.filter(pk=user.pk).update(is_active=who != "inactive")
     return client
 
 
+def client_by_key(role: Role, scopes: frozenset[Capability] | None = None) -> Client:
+    """Return a client of a service account, whose key has been used lately, which is noted once a minute."""
+    _, text = create_key(UserFactory(role=role, is_service=True), scopes=scopes, by=SYSTEM)
+    client = Client(raise_request_exception=False, headers={"Authorization": f"Bearer {text}"})
+    call(client, "GET", "me/")
+    return client
+
+
+def scope_of(name: str, method: str) -> Capability:
+    """Return the one scope that opens a call."""
+    if name in ("trigger-steps", "trigger-process"):
+        return Capability.READ_STEPS if name == "trigger-steps" else Capability.PROCESS_TRIGGERS
+    if (name, method) == ("trigger-list", "POST"):
+        return Capability.CREATE_TRIGGERS
+    return {
+        "user": Capability.MANAGE_USERS,
+        "workflow": Capability.MANAGE_WORKFLOWS,
+        "template": Capability.MANAGE_WORKFLOWS,
+        "trigger": Capability.MANAGE_TRIGGERS,
+        "step": Capability.READ_STEPS,
+        "audit": Capability.READ_AUDIT,
+    }[name.partition("-")[0]]
+
+
 def everything() -> dict[str, list[Any]]:
     """Return every row of the project's own tables."""
-    own = ("accounts", "workflows", "triggers", "execution", "token_blacklist")
+    own = ("accounts", "workflows", "triggers", "execution")
     models = [model for label in own for model in apps.get_app_config(label).get_models()]
     return {model.__name__: list(model._default_manager.order_by("pk").values()) for model in models}
 
@@ -172,13 +213,14 @@ def test_every_route_and_method_is_in_the_matrix() -> None:
 def test_each_call_is_open_to_whom_the_matrix_names_and_to_nobody_else(world: World, name: str, method: str) -> None:
     """Invariant 10. What is denied changes nothing."""
     may = MATRIX[name, method]
-    clients = {who: client_of(who) for who in WHO}
+    clients = {who: client_of(who) for who in (*WHO, *KEYS)}
     before = everything()
     for who, client in clients.items():
+        cache.clear()  # nothing of this is about how often somebody asks
         with transaction.atomic():
             answer = world.call(client, name, method)
             # A call that is open to everybody doesn't ask for a token, be it a bad one.
-            if who in may or may == EVERYBODY:
+            if who.removesuffix(" by key") in may or may == EVERYBODY:
                 assert (who, answer.status_code // 100) == (who, 2)
                 transaction.set_rollback(True)
             else:
@@ -186,6 +228,33 @@ def test_each_call_is_open_to_whom_the_matrix_names_and_to_nobody_else(world: Wo
                 assert (who, answer.status_code) == (who, expected)
                 assert [attr for attr, _ in errors_of(answer)] == [None]
         assert everything() == before
+
+
+@pytest.mark.parametrize("scope", [None, *(each for each in Capability if each != Capability.MANAGE_USERS)])
+def test_a_key_opens_what_its_one_scope_opens_and_nothing_else(world: World, scope: Capability | None) -> None:
+    """Not even what its role could do; without a scope, nothing at all."""
+    role = WORKER if scope == Capability.PROCESS_TRIGGERS else ADMIN
+    client = client_by_key(role, frozenset({scope} if scope else ()))
+    before = everything()
+
+    assert call(client, "GET", "me/").json()["permissions"] == ([scope] if scope else [])
+    for (name, method), may in MATRIX.items():
+        if may not in (EVERYBODY, SIGNED_IN):
+            cache.clear()
+            with transaction.atomic():
+                status = world.call(client, name, method).status_code
+                transaction.set_rollback(True)
+            expected = scope == scope_of(name, method)
+            assert (name, method, status // 100) == (name, method, 2 if expected else 4)
+            assert expected or status == 403
+    assert everything() == before
+
+
+def test_a_key_never_grants_more_than_its_account_s_role_does_now(world: World) -> None:
+    client = client_by_key(OPERATOR, frozenset({Capability.READ_STEPS, Capability.MANAGE_TRIGGERS}))
+    User.objects.filter(is_service=True).exclude(pk=world.robot.pk).update(role=MANAGER)
+
+    assert [call(client, "GET", path).status_code for path in ("steps/", "triggers/", "workflows/")] == [200, 403, 403]
 
 
 @pytest.mark.parametrize("who", WHO)
@@ -203,13 +272,14 @@ def test_head_and_options_tell_nobody_more(world: World, who: str) -> None:
 
 @pytest.mark.parametrize("role", [MANAGER, OPERATOR, WORKER])
 def test_a_role_that_was_taken_away_counts_at_once(world: World, role: Role) -> None:
-    """The token still says systemAdmin; the database decides."""
+    """The token still says systemAdmin; it is refused, and the next one says what is so now."""
     user = UserFactory(role=ADMIN)
     client = signed_in(user)
     User.objects.filter(pk=user.pk).update(role=role)
 
-    assert call(client, "GET", "users/").status_code == 403
-    assert call(client, "GET", "me/").json()["role"] == role
+    assert call(client, "GET", "users/").status_code == 401
+    user.refresh_from_db()
+    assert [call(signed_in(user), "GET", path).status_code for path in ("users/", "me/")] == [403, 200]
 
 
 def test_nobody_is_let_in_by_a_session(world: World) -> None:
