@@ -1,5 +1,6 @@
 # Every verb sets up what it needs, so each one works first in a fresh clone and is quick the second time.
 # PYTHON=...  the interpreter .venv is made with      ARGS=...  passed on to pytest or the benchmark
+# FUZZ_SECONDS=600  how long make fuzz runs           FUZZ_SEED=...  what it begins with, to repeat a run
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -42,7 +43,7 @@ chaos: dev ## Break things on purpose: tests/chaos
 	@scripts/services ensure
 	@scripts/test --only chaos $(ARGS)
 
-fuzz: dev ## Throw generated input at it: tests/fuzz
+fuzz: dev ## Generated requests of every role against the running service (FUZZ_SECONDS=600, FUZZ_SEED=...)
 	@scripts/services ensure
 	@scripts/test --only fuzz $(ARGS)
 

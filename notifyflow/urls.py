@@ -3,11 +3,21 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
+from accounts.api_key_views import ApiKeyViewSet
+from accounts.audit_views import AuditViewSet
 from accounts.views import MeView, RefreshView, RevokeView, TokenView, UserViewSet
-from execution.views import CancelView, RedriveMatchingView, RedriveView, StepViewSet, TriggerStepsView
+from execution.views import (
+    CancelView,
+    ProcessView,
+    RedriveMatchingView,
+    RedriveView,
+    StepViewSet,
+    TriggerStepsView,
+)
+from notifyflow.api.schema_view import SchemaView
 from notifyflow.health import healthz, readyz
 from templates.views import PreviewView
 from triggers.views import TriggerViewSet
@@ -18,6 +28,7 @@ router.register("users", UserViewSet, basename="user")
 router.register("workflows", WorkflowViewSet, basename="workflow")
 router.register("triggers", TriggerViewSet, basename="trigger")
 router.register("steps", StepViewSet, basename="step")
+router.register("audit", AuditViewSet, basename="audit")
 
 api: list[URLPattern | URLResolver] = [
     path("auth/token/", TokenView.as_view(), name="token"),
@@ -26,9 +37,12 @@ api: list[URLPattern | URLResolver] = [
     path("me/", MeView.as_view(), name="me"),
     path("templates/preview/", PreviewView.as_view(), name="template-preview"),
     path("triggers/redrive/", RedriveMatchingView.as_view(), name="trigger-redrive-matching"),
+    path("users/<uuid:user_id>/keys/", ApiKeyViewSet.as_view({"get": "list", "post": "create"}), name="user-keys"),
+    path("users/<uuid:user_id>/keys/<uuid:pk>/", ApiKeyViewSet.as_view({"delete": "destroy"}), name="user-key"),
     path("triggers/<uuid:pk>/steps/", TriggerStepsView.as_view(), name="trigger-steps"),
     path("triggers/<uuid:pk>/cancel/", CancelView.as_view(), name="trigger-cancel"),
     path("triggers/<uuid:pk>/redrive/", RedriveView.as_view(), name="trigger-redrive"),
+    path("triggers/<uuid:pk>/process/", ProcessView.as_view(), name="trigger-process"),
     path("", include(router.urls)),
 ]
 
@@ -37,8 +51,8 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("api/v1/", include(api)),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/schema/", SchemaView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("admin/", admin.site.urls),
 ]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from accounts.api_fields import refuse_unknown_fields
+from accounts.api_fields import FlagField, TextField, refuse_unknown_fields
 
 LONGEST_SOURCE = 64 * 1024
 
@@ -12,9 +12,9 @@ LONGEST_SOURCE = 64 * 1024
 class PreviewSerializer(serializers.Serializer[Any]):
     """A template and what it is rendered with."""
 
-    source = serializers.CharField(max_length=LONGEST_SOURCE, allow_blank=True, trim_whitespace=False)  # type: ignore[assignment]  # DRF takes fields out of the class body, so this hides no attribute
+    source = TextField(max_length=LONGEST_SOURCE, allow_blank=True, trim_whitespace=False)  # type: ignore[assignment]  # DRF takes fields out of the class body, so this hides no attribute
     context = serializers.DictField(required=False)  # type: ignore[assignment]  # DRF takes fields out of the class body, so this hides no attribute
-    strict_variables = serializers.BooleanField(default=False)
+    strict_variables = FlagField(default=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse what is not a field."""

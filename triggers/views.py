@@ -73,7 +73,7 @@ class TriggerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         parameters=[
             OpenApiParameter(
                 "Idempotency-Key",
-                {"type": "string", "maxLength": 255, "pattern": r"^[\t ]*[!-~][\t -~]*$"},
+                {"type": "string", "maxLength": 255, "pattern": r"^[!-~][\t -~]*$"},
                 OpenApiParameter.HEADER,
                 description="Instead of the field; with both, they must be the same.",
                 examples=[OpenApiExample("a-key", "order-17-shipped")],

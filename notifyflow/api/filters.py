@@ -26,5 +26,9 @@ class StrictFilterBackend(DjangoFilterBackend):
         if with_nul:
             message = "A parameter can't hold the character NUL."
             raise ValidationError({name: [message] for name in with_nul}, code="invalid")
+        # `?status=` of a program whose variable was empty would list everything.
+        empty = sorted(name for name in known & set(request.GET) if "" in request.GET.getlist(name))
+        if empty:
+            raise ValidationError({name: ["A parameter that is given has a value."] for name in empty}, code="blank")
         filtered: QuerySet[Any] = super().filter_queryset(request, queryset, view)
         return filtered

@@ -1,5 +1,6 @@
 """Cursors: pages that neither skip nor repeat while rows are added, and never count."""
 
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Model, QuerySet
@@ -30,6 +31,39 @@ class NewestFirst(CursorPagination):
             message = f"This must be a whole number from 1 to {LARGEST_PAGE}."
             raise ValidationError({self.page_size_query_param: [message]}, code="out_of_range")
         return super().get_page_size(request)
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        """Return the parameters for the documentation, with what they may be."""
+        size = {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": self.page_size}
+        return [
+            {
+                "name": self.cursor_query_param,
+                "in": "query",
+                "required": False,
+                "description": "Where a page begins, as `next` and `previous` have it.",
+                "schema": {"type": "string"},
+            },
+            {
+                "name": self.page_size_query_param,
+                "in": "query",
+                "required": False,
+                "description": "How many rows a page has.",
+                "schema": size,
+            },
+        ]
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return the form of a page for the documentation."""
+        address = {"type": "string", "format": "uri", "nullable": True}
+        return {
+            "type": "object",
+            "properties": {
+                "next": {**address, "description": "The address of the page behind this one."},
+                "previous": {**address, "description": "The address of the page before this one."},
+                "results": schema,
+            },
+            "required": ["next", "previous", "results"],
+        }
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         """Return the cursor of the request. Raises NotFound (404) for one that this API has not made."""

@@ -11,10 +11,10 @@ class Client:
 
     def __init__(self, base_url: str, *, username: str, password: str) -> None:
         self._base = f"{base_url}/api/v1/"
-        self._token = ""
+        self.token = ""
         status, body = self.post("auth/token/", {"username": username, "password": password})
         assert status == 200, body
-        self._token = body["access"]
+        self.token = body["access"]
 
     def post(self, path: str, body: Any = None) -> tuple[int, Any]:
         """Send a JSON body."""
@@ -26,8 +26,8 @@ class Client:
 
     def _call(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         headers = {"Content-Type": "application/json"}
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self._base + path, data, headers, method=method)
         try:

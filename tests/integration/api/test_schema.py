@@ -1,4 +1,4 @@
-"""The documentation of the API: it is served, it is true, and it needs nothing from elsewhere."""
+"""The documentation of the API: it is served, it is true, it is complete, and it needs nothing from elsewhere."""
 
 import json
 import re
@@ -9,21 +9,60 @@ from uuid import uuid4
 import pytest
 from django.contrib.staticfiles import finders
 from django.urls import resolve
+from drf_spectacular.validation import validate_schema
+from jsonschema_rs import Draft4Validator
 
+from accounts.roles import Role
+from notifyflow.api import examples
+from notifyflow.api.schema_links import LINKS
 from tests.integration.api.answers import call, stranger
 from tests.integration.api.test_permissions import MATRIX
+from workflows.definition import parse_definition
+from workflows.faults import DefinitionInvalid
+from workflows.node_types import known_names
 
 pytestmark = pytest.mark.django_db
 
 METHODS = {"get", "post", "put", "patch", "delete"}
-# What API.md promises beside the answer itself.
-CONFLICTS = {
-    ("post", "/api/v1/triggers/"),
-    ("post", "/api/v1/triggers/{id}/cancel/"),
-    ("post", "/api/v1/triggers/{id}/redrive/"),
-    ("delete", "/api/v1/workflows/{id}/"),
-    ("patch", "/api/v1/users/{id}/"),
+BODY = {"400", "413", "415"}
+CALLER = {"401", "403", "406", "429"}
+# The refusals of some calls of each kind: those that are written here, and no other.
+REFUSALS = {
+    ("post", "/api/v1/auth/token/"): BODY | CALLER - {"403"},
+    ("get", "/api/v1/me/"): CALLER - {"403"},
+    ("get", "/api/v1/users/"): CALLER | {"400", "404"},
+    ("patch", "/api/v1/users/{id}/"): BODY | CALLER | {"404", "409"},
+    ("get", "/api/v1/steps/{id}/"): CALLER | {"404"},
+    ("post", "/api/v1/workflows/"): BODY | CALLER,
+    ("delete", "/api/v1/workflows/{id}/"): CALLER | {"400", "404", "409", "412"},
+    ("post", "/api/v1/templates/preview/"): BODY | CALLER,
+    ("post", "/api/v1/triggers/"): BODY | CALLER | {"404", "409"},
+    ("post", "/api/v1/triggers/{id}/cancel/"): CALLER | {"404", "409"},
+    ("post", "/api/v1/triggers/{id}/process/"): CALLER | {"404", "409", "503"},
 }
+NODES: list[dict[str, Any]] = [
+    {"id": "a", "type": "email", "subject": "s", "body": "b"},
+    {"id": "a", "type": "email", "subject": "s", "html_body": "b", "to": "ann@example.org", "on_doubt": "hold"},
+    {"id": "a", "type": "email", "subject": "s"},
+    {"id": "a", "type": "email", "body": "b"},
+    {"id": "a", "type": "email", "subject": "s", "body": 1},
+    {"id": "a", "type": "sms", "body": "b", "retry": {"max_attempts": 20, "intervals_s": [0, 0.5]}},
+    {"id": "a", "type": "sms", "body": "b", "retry": {"backoff": {"base_s": 1, "factor": 1, "cap_s": 604800}}},
+    {"id": "a", "type": "sms", "body": "b", "retry": {"backoff": {}, "intervals_s": [1]}},
+    {"id": "a", "type": "sms", "body": "b", "retry": {"max_attempts": 21}},
+    {"id": "a", "type": "sms", "body": "b", "retry": {"intervals_s": []}},
+    {"id": "a", "type": "sms", "body": "b", "retry": {"backoff": {"factor": 0}}},
+    {"id": "a", "type": "sms", "body": "b", "on_doubt": "perhaps"},
+    {"id": "a", "type": "sms", "body": "b", "subject": "s"},
+    {"id": "1", "type": "sms", "body": "b"},
+    {"id": "a", "type": "delay", "delay_ms": 0},
+    {"id": "a", "type": "delay", "delay_ms": 316224000001},
+    {"id": "a", "type": "delay", "duration": "PT1H"},
+    {"id": "a", "type": "delay", "duration": "PT1H", "delay_ms": 1},
+    {"id": "a", "type": "delay"},
+    {"id": "a", "type": "fax", "body": "b"},
+    {"type": "sms", "body": "b"},
+]
 
 
 @pytest.fixture
@@ -44,6 +83,34 @@ def operations(schema: Any) -> dict[tuple[str, str], Any]:
     }
 
 
+def names(schema: Any) -> dict[str, Any]:
+    """Return what is documented, by operationId."""
+    return {operation["operationId"]: operation for operation in operations(schema).values()}
+
+
+def routes(schema: Any) -> dict[tuple[str, str], Any]:
+    """Return what is documented, by route and method, as the permission tests name them."""
+    found = {}
+    for (method, path), operation in operations(schema).items():
+        address = re.sub(r"\{\w+\}", str(uuid4()), path.replace("{number}", "1"))
+        found[resolve(address).url_name or "", method.upper()] = operation
+    return found
+
+
+def validator(schema: Any, shape: Any) -> Draft4Validator:
+    """Return what checks a value against a part of the document; OpenAPI 3.0's `nullable` is not JSON Schema's."""
+    return Draft4Validator(with_null({**shape, "components": schema["components"]}))
+
+
+def with_null(node: Any) -> Any:
+    if isinstance(node, list):
+        return [with_null(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    plain = {name: with_null(value) for name, value in node.items() if name != "nullable"}
+    return {"anyOf": [plain, {"type": "null"}]} if node.get("nullable") is True else plain
+
+
 def test_the_schema_is_served_as_yaml_too() -> None:
     answer = call(stranger(), "GET", "/api/schema/")
 
@@ -51,58 +118,153 @@ def test_the_schema_is_served_as_yaml_too() -> None:
     assert answer.content.startswith(b"openapi: 3.0")
 
 
+def test_the_document_is_valid_openapi(schema: Any) -> None:
+    validate_schema(schema)  # type: ignore[no-untyped-call]  # spectacular's own is not annotated
+
+
 def test_what_exists_is_documented_and_what_is_documented_exists(schema: Any) -> None:
-    documented = set()
-    for method, path in operations(schema):
-        match = resolve(re.sub(r"\{number\}", "1", re.sub(r"\{id\}", str(uuid4()), path)))
-        documented.add((match.url_name, method.upper()))
-
-    assert documented == set(MATRIX) - {("schema", "GET"), ("docs", "GET")}
+    assert set(routes(schema)) == set(MATRIX) - {("schema", "GET"), ("docs", "GET")}
 
 
-def test_each_call_has_a_name_of_its_own_and_a_description(schema: Any) -> None:
-    found = operations(schema).values()
+def test_each_call_has_a_name_of_its_own_a_summary_a_description_and_a_tag(schema: Any) -> None:
+    found = operations(schema)
+    tags = {tag["name"]: tag["description"] for tag in schema["tags"]}
 
-    assert len({operation["operationId"] for operation in found}) == len(found)
-    assert [operation for operation in found if not operation.get("description")] == []
-
-
-def test_the_answers_to_a_trigger_are_all_documented(schema: Any) -> None:
-    responses = operations(schema)["post", "/api/v1/triggers/"]["responses"]
-
-    assert {"200", "202", "400", "401", "403", "404", "409", "413", "415"} <= set(responses)
-    names = {header["name"] for header in operations(schema)["post", "/api/v1/triggers/"]["parameters"]}
-    assert names == {"Idempotency-Key"}
+    assert len(names(schema)) == len(found)
+    for at, operation in found.items():
+        assert (at, 4 < len(operation["summary"]) < 120) == (at, True)
+        assert (at, len(operation["description"]) > len(operation["summary"])) == (at, True)
+        assert (at, [tags.get(tag, "") != "" for tag in operation["tags"]]) == (at, [True])
+    assert {tag for operation in found.values() for tag in operation["tags"]} == set(tags)
 
 
-def test_conflicts_are_documented_where_they_can_be(schema: Any) -> None:
-    assert {at for at, operation in operations(schema).items() if "409" in operation["responses"]} == CONFLICTS
+def test_no_two_calls_have_the_same_summary(schema: Any) -> None:
+    summaries = [operation["summary"] for operation in operations(schema).values()]
+
+    assert sorted(summaries) == sorted(set(summaries))
 
 
-def test_each_refusal_is_documented_in_the_error_form(schema: Any) -> None:
+def test_who_may_call_is_what_the_permission_tests_walk(schema: Any) -> None:
+    for at, operation in routes(schema).items():
+        allowed = MATRIX[at] - {"anonymous"}
+        if "x-roles" in operation:
+            assert (at, set(operation["x-roles"])) == (at, {Role(role).value for role in allowed})
+            assert all(f"`{role}`" in operation["description"] for role in operation["x-roles"])
+            assert f"`{operation['x-capability']}`" in operation["description"]
+        else:
+            assert (at, {str(role) for role in allowed}) == (at, {role.value for role in Role})
+
+
+def test_a_call_says_how_to_sign_in_or_that_nobody_needs_to(schema: Any) -> None:
+    for (_, path), operation in operations(schema).items():
+        is_open = path.startswith("/api/v1/auth/")
+        assert (path, operation.get("security", [])) == (path, [] if is_open else [{"jwt": []}, {"apiKey": []}])
+        assert (path, "Needs no token." in operation["description"]) == (path, is_open)
+    schemes = schema["components"]["securitySchemes"]
+    assert {name: (each["type"], each["scheme"]) for name, each in schemes.items()} == {
+        "jwt": ("http", "bearer"),
+        "apiKey": ("http", "bearer"),
+    }
+
+
+@pytest.mark.parametrize(("at", "wanted"), REFUSALS.items())
+def test_a_call_documents_the_refusals_that_it_can_answer_with_and_no_other(
+    schema: Any, at: tuple[str, str], wanted: set[str]
+) -> None:
+    assert {status for status in operations(schema)[at]["responses"] if status >= "400"} == wanted
+
+
+def test_each_refusal_has_the_error_form_and_an_example_of_it(schema: Any) -> None:
     for at, operation in operations(schema).items():
         for status, answer in operation["responses"].items():
             if status >= "400":
-                shape = answer["content"]["application/json"]["schema"]
-                assert (at, status, "$ref" in shape) == (at, status, True)
-                name = shape["$ref"].rsplit("/", 1)[1]
-                assert errors_in(schema["components"]["schemas"], name)
+                content = answer["content"]["application/json"]
+                assert (at, status, content["examples"] != {}) == (at, status, True)
+                form = schema["components"]["schemas"][content["schema"]["$ref"].rsplit("/", 1)[1]]
+                assert (at, status, set(form["properties"])) == (at, status, {"type", "errors"})
+                for example in content["examples"].values():
+                    validator(schema, content["schema"]).validate(example["value"])
 
 
-def errors_in(components: Any, name: str) -> bool:
-    """Say whether a component, or each one it may be, has the two parts of the error form."""
-    component = components[name]
-    if "oneOf" in component:
-        return all(errors_in(components, choice["$ref"].rsplit("/", 1)[1]) for choice in component["oneOf"])
-    return {"type", "errors"} == set(component["properties"])
+def test_each_body_has_an_example_that_fits(schema: Any) -> None:
+    for at, operation in operations(schema).items():
+        bodies = {status: answer.get("content") for status, answer in operation["responses"].items() if status < "300"}
+        bodies["request"] = operation.get("requestBody", {}).get("content")
+        for place, content in bodies.items():
+            if content is None:
+                continue
+            found = content["application/json"]
+            assert (at, place, "examples" in found) == (at, place, True)
+            for name, example in found["examples"].items():
+                errors = [error.message for error in validator(schema, found["schema"]).iter_errors(example["value"])]
+                assert (at, place, name, errors) == (at, place, name, [])
 
 
-def test_calls_that_need_a_token_say_so(schema: Any) -> None:
-    for (method, path), operation in operations(schema).items():
-        is_open = path.startswith("/api/v1/auth/")
-        assert (path, bool([way for way in operation.get("security", []) if way])) == (path, not is_open)
-        assert (method, path, "401" in operation["responses"]) == (method, path, not is_open)
-    assert schema["components"]["securitySchemes"]["jwtAuth"]["scheme"] == "bearer"
+def test_no_example_is_left_without_a_place(schema: Any) -> None:
+    found = names(schema)
+
+    assert [name for name in examples.REQUESTS if "requestBody" not in found.get(name, {})] == []
+    assert [at for at in examples.ANSWERS if at[1] not in found.get(at[0], {"responses": {}})["responses"]] == []
+
+
+def test_each_answer_documents_its_headers(schema: Any) -> None:
+    for at, operation in operations(schema).items():
+        for status, answer in operation["responses"].items():
+            headers = answer["headers"]
+            assert (at, status, headers["X-Request-ID"]["required"]) == (at, status, True)
+            assert (at, status, "Retry-After" in headers) == (at, status, status == "429")
+            assert (at, status, "WWW-Authenticate" in headers) == (at, status, status == "401")
+            counted = status != "401" and bool(operation.get("security"))
+            assert (at, status, "RateLimit-Remaining" in headers) == (at, status, counted)
+    replayed = operations(schema)["post", "/api/v1/triggers/"]["responses"]["200"]["headers"]
+    assert {"Idempotent-Replayed", "Idempotent-Payload-Differs"} <= set(replayed)
+    assert "ETag" in operations(schema)["get", "/api/v1/workflows/{id}/"]["responses"]["200"]["headers"]
+
+
+def test_each_parameter_says_what_it_does(schema: Any) -> None:
+    for at, operation in operations(schema).items():
+        for parameter in operation.get("parameters", []):
+            assert (at, parameter["name"], len(parameter["description"]) > 8) == (at, parameter["name"], True)
+
+
+def test_lists_document_their_paging_and_their_filters(schema: Any) -> None:
+    parameters = {each["name"]: each["schema"] for each in names(schema)["triggers_list"]["parameters"]}
+
+    assert set(parameters) == {
+        "cursor", "page_size", "workflow", "status", "idempotency_key", "created_after", "created_before",
+    }  # fmt: skip
+    assert (parameters["page_size"]["minimum"], parameters["page_size"]["maximum"]) == (1, 200)
+    assert parameters["created_after"]["format"] == "date-time"
+    assert "processing" in parameters["status"]["enum"]
+
+
+@pytest.mark.parametrize("node", NODES, ids=json.dumps)
+def test_the_schema_of_nodes_says_what_the_parser_says(schema: Any, node: dict[str, Any]) -> None:
+    shape = {"$ref": "#/components/schemas/NodeRequest"}
+    try:
+        parse_definition({"entry_node_id": "a", "nodes": [node]})
+    except DefinitionInvalid:
+        is_valid = False
+    else:
+        is_valid = True
+
+    assert validator(schema, shape).is_valid(node) == is_valid
+
+
+def test_each_node_type_is_documented(schema: Any) -> None:
+    assert set(schema["components"]["schemas"]["Node"]["discriminator"]["mapping"]) == set(known_names())
+
+
+def test_links_lead_to_calls_with_the_parameters_that_these_have(schema: Any) -> None:
+    found = names(schema)
+    for name, status in LINKS:
+        for link in found[name]["responses"][status]["links"].values():
+            target = found[link["operationId"]]
+            parameters = {each["name"] for each in target.get("parameters", []) if each["in"] == "path"}
+            assert (name, link["operationId"], parameters) == (
+                name, link["operationId"], set(link.get("parameters", {})),
+            )  # fmt: skip
+            assert ("requestBody" in link) <= ("requestBody" in target)
 
 
 def test_the_page_loads_nothing_from_elsewhere() -> None:
@@ -111,10 +273,10 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
     loaded = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert len(loaded) >= 3
     for address in loaded:
-        assert address.startswith("/static/")
-        assert finders.find(address.removeprefix("/static/"))
+        assert re.match(r"/static/|/api/docs/", address)
+        assert address.startswith("/api/") or finders.find(address.removeprefix("/static/"))
         # It is a file that stays open until the answer is closed.
         with closing(call(stranger(), "GET", address)) as answer:
             assert answer.status_code == 200
     assert re.findall(r"https?://[^\s\"']+", page) == []
-    assert "/api/schema/" in page
+    assert "/api/schema/" in call(stranger(), "GET", "/api/docs/?script=").content.decode()

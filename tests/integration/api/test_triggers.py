@@ -107,6 +107,14 @@ def test_the_idempotency_key_may_come_as_a_header(api: APIClient) -> None:
     assert codes(api.post(URL, wanted)) == [("idempotency_key", "required")]
 
 
+@pytest.mark.parametrize("header", ["", "  ", "\t"])
+def test_an_empty_header_is_no_key_and_not_the_bodys_either(api: APIClient, header: str) -> None:
+    """granian leaves nothing of a value that is not ASCII."""
+    refused = api.post(URL, body(WorkflowFactory().key, "from-body"), headers={"Idempotency-Key": header})
+
+    assert codes(refused) == [("idempotency_key", "blank")]
+
+
 def test_a_scheduled_trigger_waits_for_its_time(api: APIClient) -> None:
     workflow = WorkflowFactory()
     in_an_hour = timezone.now() + timedelta(hours=1)

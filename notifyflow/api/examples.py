@@ -1,0 +1,257 @@
+"""Examples of bodies, by operation and status: what the documentation shows, and what the fuzz begins with. Pure.
+
+Each is tried against the schema of its place (tests/integration/api/test_schema.py).
+"""
+
+import re
+from typing import Any
+
+ID = "0193e5d2-7a41-7c3e-9f60-2b8d5a1c4e{:02x}"
+WORKFLOW_ID, TRIGGER_ID, USER_ID, SERVICE_ID, KEY_ID = (ID.format(number) for number in range(5))
+NOON = "2026-03-05T12:00:00Z"
+LATER = "2026-03-05T12:00:02.417Z"
+JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ0b2tlbl90eXBlIjoiYWNjZXNzIn0.c2lnbmF0dXJl"
+API_KEY = "nf_k3yV1sib_7Jq0dWmT2xZrP9cLhB4uEfGnYsA6oKtDi"
+
+TOKENS = {"access": JWT, "refresh": JWT}
+DEFINITION: dict[str, Any] = {
+    "entry_node_id": "mail",
+    "nodes": [
+        {
+            "id": "mail",
+            "type": "email",
+            "to": "{{ recipient.email }}",
+            "subject": "Order {{ order.id }}",
+            "body": "Hi {{ recipient.name }}, your order is on its way.",
+        },
+        {"id": "wait", "type": "delay", "duration": "PT24H"},
+        {
+            "id": "text",
+            "type": "sms",
+            "to": "{{ recipient.phone }}",
+            "body": "Picked up yet?",
+            "retry": {"max_attempts": 5, "intervals_s": [60, 300, 900, 3600]},
+            "on_doubt": "hold",
+        },
+    ],
+    "edges": [{"from": "mail", "to": "wait"}, {"from": "wait", "to": "text", "when": "order.total > 10"}],
+    "strict_variables": False,
+}
+WORKFLOW_BODY = {"name": "Order shipped", "priority": "high", **DEFINITION}
+WORKFLOW = {
+    "id": WORKFLOW_ID,
+    "key": "order-shipped",
+    "name": "Order shipped",
+    "priority": "high",
+    "is_active": False,
+    "version": 1,
+    **DEFINITION,
+    "created_at": NOON,
+    "updated_at": NOON,
+}
+ACTIVE = {**WORKFLOW, "is_active": True, "updated_at": LATER}
+NEXT_VERSION = {**WORKFLOW, "name": "Order on its way", "version": 2, "updated_at": LATER}
+VERSION = {"version": 1, "definition": DEFINITION, "created_at": NOON}
+
+RECIPIENT = {"name": "Ann", "email": "ann@example.org", "phone": "+14155550142"}
+CONTEXT = {"order": {"id": 17, "total": 99.9}}
+TRIGGER_BODY = {
+    "workflow": "order-shipped",
+    "idempotency_key": "order-17-shipped",
+    "recipient": RECIPIENT,
+    "context": CONTEXT,
+}
+TRIGGER = {
+    "id": TRIGGER_ID,
+    "workflow": WORKFLOW_ID,
+    "workflow_key": "order-shipped",
+    "workflow_version": 1,
+    "idempotency_key": "order-17-shipped",
+    "status": "enqueued",
+    "current_node_id": "mail",
+    "last_step_status": "",
+    "attempts": 0,
+    "available_at": NOON,
+    "scheduled_at": None,
+    "priority": "high",
+    "recipient": RECIPIENT,
+    "context": CONTEXT,
+    "error": None,
+    "created_at": NOON,
+    "updated_at": NOON,
+    "completed_at": None,
+}
+COMPLETED = {
+    **TRIGGER,
+    "status": "completed",
+    "current_node_id": "",
+    "last_step_status": "succeeded",
+    "updated_at": LATER,
+    "completed_at": LATER,
+}
+STEP = {
+    "id": ID.format(16),
+    "trigger": TRIGGER_ID,
+    "node_id": "mail",
+    "node_type": "email",
+    "attempt": 1,
+    "status": "succeeded",
+    "provider": "smtp",
+    "message_id": f"<{TRIGGER_ID}.mail@notifyflow.example>",
+    "output": {"missing_variables": []},
+    "error": None,
+    "started_at": NOON,
+    "finished_at": LATER,
+    "duration_ms": 2417,
+}
+WAITING = {
+    **STEP,
+    "id": ID.format(17),
+    "node_id": "wait",
+    "node_type": "delay",
+    "status": "waiting",
+    "provider": "",
+    "message_id": "",
+    "output": {},
+    "finished_at": None,
+    "duration_ms": None,
+}
+USER = {
+    "id": USER_ID,
+    "username": "ann",
+    "email": "ann@example.org",
+    "role": "triggerOperator",
+    "is_active": True,
+    "is_service": False,
+    "rate_limit": None,
+    "date_joined": NOON,
+    "last_login": None,
+}
+SERVICE = {**USER, "id": SERVICE_ID, "username": "shop", "email": "", "is_service": True}
+KEY = {
+    "id": KEY_ID,
+    "name": "shop, since March",
+    "prefix": API_KEY[:11],
+    "scopes": ["triggers.create"],
+    "created_at": NOON,
+    "expires_at": "2027-03-05T12:00:00Z",
+    "last_used_at": None,
+    "revoked_at": None,
+}
+ME = {
+    **{name: USER[name] for name in ("id", "username", "email", "role", "is_active", "is_service")},
+    "permissions": ["steps.read", "triggers.create", "triggers.manage"],
+}
+
+AUDIT_ENTRY = {
+    "id": ID.format(32),
+    "at": NOON,
+    "actor": {"id": USER_ID, "name": "bea", "role": "workflowManager"},
+    "via": "api",
+    "api_key_prefix": "",
+    "action": "workflow.activated",
+    "object": {"type": "workflow", "id": WORKFLOW_ID, "name": "order-shipped"},
+    "changes": {"is_active": [False, True]},
+    "request_id": ID.format(33),
+    "address": "192.0.2.17",
+}
+
+
+def page_of(*rows: dict[str, Any]) -> dict[str, Any]:
+    """Return the last page of a list."""
+    return {"next": None, "previous": None, "results": list(rows)}
+
+
+# By operation: the bodies to send, by a word for each.
+REQUESTS: dict[str, dict[str, Any]] = {
+    "auth_token_create": {"sign in": {"username": "operator", "password": "notifyflow"}},
+    "auth_token_refresh_create": {"refresh": {"refresh": JWT}},
+    "auth_token_revoke_create": {"sign out": {"refresh": JWT}},
+    "users_create": {
+        "a person": {
+            "username": "ann",
+            "email": "ann@example.org",
+            "role": "triggerOperator",
+            "password": "correct horse battery staple",
+        },
+        "a machine": {"username": "shop", "role": "triggerOperator", "is_service": True, "scopes": ["triggers.create"]},
+    },
+    "users_partial_update": {"deactivate": {"is_active": False}, "change the role": {"role": "workflowManager"}},
+    "users_keys_create": {
+        "a narrow key": {
+            "name": "shop, since March",
+            "scopes": ["triggers.create"],
+            "expires_at": "2027-03-05T12:00:00Z",
+        },
+        "all that the role grants": {},
+    },
+    "workflows_create": {"order shipped": WORKFLOW_BODY},
+    "workflows_update": {"a new name": {**WORKFLOW_BODY, "name": "Order on its way"}},
+    "workflows_partial_update": {"a new name": {"name": "Order on its way"}},
+    "workflows_validate_create": {
+        "valid": WORKFLOW_BODY,
+        "invalid": {**WORKFLOW_BODY, "entry_node_id": "male"},
+    },
+    "templates_preview_create": {
+        "preview": {"source": "Hi {{ recipient.name }}{{ nobody }}", "context": {"recipient": RECIPIENT}}
+    },
+    "triggers_create": {
+        "now": TRIGGER_BODY,
+        "later, in another lane": {**TRIGGER_BODY, "priority": "critical", "scheduled_at": "2026-03-06T09:00:00+01:00"},
+    },
+    "triggers_redrive_matching": {
+        "of one workflow": {"workflow": "order-shipped", "created_after": NOON},
+        "by id": {"ids": [TRIGGER_ID]},
+    },
+}
+
+# By operation and status: the bodies that answer.
+ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
+    ("auth_token_create", "200"): {"tokens": TOKENS},
+    ("auth_token_refresh_create", "200"): {"tokens": TOKENS},
+    ("audit_list", "200"): {"entries": page_of(AUDIT_ENTRY)},
+    ("audit_retrieve", "200"): {"an entry": AUDIT_ENTRY},
+    ("me_retrieve", "200"): {"an operator": ME},
+    ("users_list", "200"): {"users": page_of(USER)},
+    ("users_create", "201"): {"a person": USER, "a machine": {**SERVICE, "api_key": API_KEY}},
+    ("users_retrieve", "200"): {"a user": USER},
+    ("users_partial_update", "200"): {"deactivated": {**USER, "is_active": False}},
+    ("users_keys_list", "200"): {"keys": page_of(KEY)},
+    ("users_keys_create", "201"): {"a key": {**KEY, "key": API_KEY}},
+    ("workflows_list", "200"): {"workflows": page_of(WORKFLOW)},
+    ("workflows_create", "201"): {"order shipped": WORKFLOW},
+    ("workflows_retrieve", "200"): {"order shipped": WORKFLOW},
+    ("workflows_update", "200"): {"the next version": NEXT_VERSION},
+    ("workflows_partial_update", "200"): {"the next version": NEXT_VERSION},
+    ("workflows_activate_create", "200"): {"active": ACTIVE},
+    ("workflows_deactivate_create", "200"): {"inactive": {**WORKFLOW, "updated_at": LATER}},
+    ("workflows_validate_create", "200"): {
+        "valid": {"valid": True, "errors": []},
+        "invalid": {
+            "valid": False,
+            "errors": [{"code": "unknown_node", "detail": "There is no node 'male'.", "attr": "entry_node_id"}],
+        },
+    },
+    ("workflows_versions_list", "200"): {"versions": page_of(VERSION)},
+    ("workflows_versions_read", "200"): {"a version": VERSION},
+    ("templates_preview_create", "200"): {"preview": {"text": "Hi Ann", "missing_variables": ["nobody"]}},
+    ("triggers_list", "200"): {"triggers": page_of(TRIGGER)},
+    ("triggers_create", "202"): {"accepted": TRIGGER},
+    ("triggers_create", "200"): {"accepted before, and done by now": COMPLETED},
+    ("triggers_retrieve", "200"): {"a trigger": COMPLETED},
+    ("triggers_steps_list", "200"): {"steps": page_of(STEP, WAITING)},
+    ("triggers_cancel_create", "200"): {
+        "canceled": {**TRIGGER, "status": "canceled", "completed_at": LATER, "sent": [STEP], "in_flight": []}
+    },
+    ("triggers_redrive_create", "200"): {"enqueued again": TRIGGER},
+    ("triggers_redrive_matching", "200"): {"some are left": {"redriven": 1000, "remaining": 17, "last_id": TRIGGER_ID}},
+    ("triggers_process_create", "200"): {"one node further": {**TRIGGER, "last_step_status": "succeeded"}},
+    ("steps_list", "200"): {"steps": page_of(STEP)},
+    ("steps_retrieve", "200"): {"a step": STEP},
+}
+
+
+def of(operation: str, status: str | None) -> dict[str, Any]:
+    """Return the examples of an operation's request, or of its answer with `status`, as OpenAPI has them."""
+    found = REQUESTS.get(operation, {}) if status is None else ANSWERS.get((operation, status), {})
+    return {re.sub(r"\W+", "-", name): {"summary": name, "value": value} for name, value in found.items()}

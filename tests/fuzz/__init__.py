@@ -1,0 +1,1 @@
+"""Generated input against the running service: no 500, no status and no answer that is not documented."""
