@@ -5,13 +5,10 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.safestring import SafeString
-from django_otp.plugins.otp_static.models import StaticDevice
-from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.forms import UserChangeForm
 
 from accounts import admin_audit  # noqa: F401  # registers the pages of the audit trail
@@ -31,10 +28,6 @@ if TYPE_CHECKING:
     _UserAdmin = DjangoUserAdmin[User]
 else:
     _UserAdmin = DjangoUserAdmin
-
-# Roles take the place of groups; what django-otp keeps, the secrets of second factors, is for nobody to see or set.
-for unused in (Group, StaticDevice, TOTPDevice):
-    admin.site.unregister(unused)
 
 
 class RoleFilter(ChoiceFilter):

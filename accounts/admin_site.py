@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from unfold.sites import UnfoldAdminSite
 
 from accounts import second_factor
-from accounts.admin_base import may_enter
+from accounts.admin_base import ConsoleAdmin, may_enter
 from accounts.audit import actor_of
 from accounts.models import User
 from accounts.second_factor_views import CodeStep, PasswordStep, SecondFactorPage
@@ -31,6 +31,11 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold carries no t
     def has_permission(self, request: HttpRequest) -> bool:
         """Say whether the session may see any page: every page of the admin asks this."""
         return may_enter(request) and second_factor.has_passed(request)
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Take the pages that ask the matrix; what libraries bring, such as the codes' secrets, asks Django."""
+        if admin_class is not None and issubclass(admin_class, ConsoleAdmin):
+            super().register(model_or_iterable, admin_class, **options)
 
     def admin_view(self, view: View, cacheable: bool = False) -> View:
         """Guard a page; who has to add a second factor first is sent to do so, and may sign out."""

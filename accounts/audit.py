@@ -49,8 +49,8 @@ class Action(StrEnum):
     API_KEY_REVOKED = "api_key.revoked"
 
 
-# What deeds are done to, as `object_type` has it: the first word of each action.
-OBJECT_TYPES = tuple(dict.fromkeys(action.partition(".")[0] for action in Action))
+# What deeds are done to, as `object_type` has it; a session is its user's.
+OBJECT_TYPES = ("workflow", "trigger", "user", "api_key")
 
 
 @dataclass(frozen=True, slots=True)

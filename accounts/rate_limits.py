@@ -7,7 +7,7 @@ from accounts.roles import Role
 
 WINDOW_SECONDS = 60
 # A process takes this part of a limit at once, so that a large limit costs the shared cache one look in a hundredth
-# of it; limits below a hundred are taken one by one, and so are exact.
+# of it; limits below two hundred are taken one by one, and so are exact.
 SLICES = 100
 
 # Generous, because one operator system may trigger thousands a second.

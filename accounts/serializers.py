@@ -12,6 +12,7 @@ from rest_framework.validators import UniqueValidator
 
 from accounts.api_fields import FlagField, NumberField, TextField, refuse_unknown_fields
 from accounts.models import User
+from accounts.models.user import HIGHEST_RATE
 from accounts.roles import Capability
 
 
@@ -79,7 +80,7 @@ class UserSerializer(serializers.ModelSerializer[User]):
         required=False,
         allow_null=True,
         min_value=1,
-        max_value=10_000_000,
+        max_value=HIGHEST_RATE,
         help_text="Requests a minute; null: the role's.",
     )
 

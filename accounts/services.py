@@ -45,18 +45,13 @@ def change_user(user_id: UUID, changes: dict[str, object], *, password: str | No
     Raises User.DoesNotExist, UsernameTaken, OwnRoleRaised, and LastSystemAdmin when it would leave no active system
     admin.
     """
-    admins = {
-        user.pk
-        for user in User.objects.select_for_update().filter(role=Role.SYSTEM_ADMIN, is_active=True).order_by("pk")
-    }
+    admins = {user.pk for user in User.objects.people_who_manage_users().select_for_update().order_by("pk")}
     user = User.objects.select_for_update().get(pk=user_id)
     before = {name: getattr(user, name) for name in changes}
     for name, value in changes.items():
         setattr(user, name, value)
-    if user.role != Role.SYSTEM_ADMIN or not user.is_active:
-        admins.discard(user.pk)
-        if not admins:
-            raise LastSystemAdmin(user.username)
+    if admins == {user.pk} and (user.role != Role.SYSTEM_ADMIN or not user.is_active):
+        raise LastSystemAdmin(user.username)
     if by.user_id == user.pk and _grants_more(user.role, than=str(before.get("role", user.role))):
         raise OwnRoleRaised(user.username)
     if password is not None:

@@ -19,6 +19,8 @@ from django.conf import settings
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError, TokenBackendExpiredToken
 
+from accounts.weak_secrets import weakness_of
+
 SHORTEST_SECRET_BYTES = 32
 SHORTEST_RSA_BITS = 2048
 ISSUER = AUDIENCE = "notifyflow"
@@ -54,9 +56,10 @@ def read_key(text: str) -> SigningKey:
             raise KeyUnusable(f"The file of a token key can't be read: {error.strerror}.") from None
     if "-----BEGIN" in text:
         return _read_pem(text.encode())
+    weakness = weakness_of(text, shortest=SHORTEST_SECRET_BYTES)
+    if weakness:
+        raise KeyUnusable(f"A secret that signs tokens {weakness}.")
     secret = text.encode()
-    if len(secret) < SHORTEST_SECRET_BYTES:
-        raise KeyUnusable(f"A secret that signs tokens needs at least {SHORTEST_SECRET_BYTES} bytes.")
     kid = hmac.new(secret, b"notifyflow kid", hashlib.sha256).hexdigest()[:16]
     return SigningKey(kid, "HS256", signs_with=secret, verifies_with=secret)
 
@@ -127,10 +130,13 @@ class KeyRing(TokenBackend):
 
 def key_ring() -> KeyRing:
     """Return the ring of the settings. Raises KeyUnusable."""
-    secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    first, *fallbacks = [_secret_for_tokens(secret) for secret in secrets]
-    texts = (settings.JWT_SIGNING_KEY or first, *settings.JWT_OLD_KEYS, *fallbacks)
-    return _ring(texts, settings.JWT_LEEWAY_SECONDS)
+    own = [settings.JWT_SIGNING_KEY] if settings.JWT_SIGNING_KEY else _made_from_secret_keys()
+    return _ring((*own, *settings.JWT_OLD_KEYS), settings.JWT_LEEWAY_SECONDS)
+
+
+def _made_from_secret_keys() -> list[str]:
+    """Return the keys of an installation without one of its own; with one, SECRET_KEY lets nobody in."""
+    return [_secret_for_tokens(secret) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
 
 
 @lru_cache(maxsize=8)

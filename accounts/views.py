@@ -31,6 +31,7 @@ from accounts.services import LastSystemAdmin, OwnRoleRaised, UsernameTaken, cha
 from accounts.sessions import begin_session, end_session, refresh_session
 from accounts.sign_in import sign_in
 from accounts.throttling import TokenThrottle
+from accounts.user_filters import UserFilter
 
 
 class WouldLeaveNoAdmin(APIException):
@@ -152,6 +153,7 @@ class UserViewSet(
     capability = Capability.MANAGE_USERS
     queryset = User.objects.all()
     serializer_class = UserSerializer
+    filterset_class = UserFilter
     http_method_names = ["get", "post", "patch", "head", "options"]
 
     @extend_schema(request=NewUserSerializer, responses={201: CreatedUserSerializer})

@@ -1,9 +1,13 @@
 """Process: run the due node of one trigger now, for a machine that asks over the API (API.md, workerService)."""
 
 import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -18,6 +22,8 @@ from triggers.states import FINISHED, TriggerStatus
 
 logger = logging.getLogger(__name__)
 
+_places = threading.Semaphore(settings.PROCESS_AT_ONCE)
+
 
 class Held(Exception):
     """Another worker has the trigger, or is taking it."""
@@ -31,6 +37,10 @@ class NotDue(Exception):
         self.available_at = available_at
 
 
+class Busy(Exception):
+    """This process runs as many nodes on request as it may; other requests need its threads."""
+
+
 class Interrupted(Exception):
     """The database went away during the run and the trigger is still claimed; the sweep takes it up again."""
 
@@ -38,17 +48,19 @@ class Interrupted(Exception):
 def process_trigger(trigger_id: UUID, *, by: Actor = SYSTEM) -> Trigger:
     """Run the due node of the trigger as a worker does, give the trigger back, and return how it stands then.
 
-    Must not be called inside a transaction: a message is sent. The audit entry stands from the claim on, as the intent
+    Must not be called inside a transaction: a message is sent. A provider may take its time and holds a thread of the
+    web process meanwhile, hence no more than PROCESS_AT_ONCE. The audit entry stands from the claim on, as the intent
     does, so that a worker that dies has told what it was about. Raises Trigger.DoesNotExist, AlreadyFinished, NotDue,
-    Held, and Interrupted when the database was away.
+    Held, Busy, and Interrupted when the database was away.
     """
-    claim = _claim(trigger_id, by)
-    try:
-        with Sender(threads=1) as sender:
-            Batch(claim, sender, one_node=True).work_off()
-    except AWAY as error:
-        # Whatever the provider said has been recorded, unless the database was away for half a lease: see `Batch`.
-        logger.warning("The database went away while trigger %s was processed on request: %s", trigger_id, error)
+    with _one_of_few():
+        claim = _claim(trigger_id, by)
+        try:
+            with Sender(threads=1) as sender:
+                Batch(claim, sender, one_node=True).work_off()
+        except AWAY as error:
+            # Whatever the provider said has been recorded, unless the database was away for half a lease: see `Batch`.
+            logger.warning("The database went away while trigger %s was processed on request: %s", trigger_id, error)
     try:
         trigger = Trigger.objects.select_related("workflow", "version").get(pk=trigger_id)
     except AWAY as error:
@@ -56,6 +68,17 @@ def process_trigger(trigger_id: UUID, *, by: Actor = SYSTEM) -> Trigger:
     if trigger.claim_id == claim.id:
         raise Interrupted
     return trigger
+
+
+@contextmanager
+def _one_of_few() -> Iterator[None]:
+    """Hold one of the process's places while a node is run. Raises Busy when all are taken."""
+    if not _places.acquire(blocking=False):
+        raise Busy
+    try:
+        yield
+    finally:
+        _places.release()
 
 
 def _claim(trigger_id: UUID, by: Actor) -> Claim:

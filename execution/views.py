@@ -17,7 +17,7 @@ from accounts.roles import Capability
 from execution.cancel import AlreadyFinished, cancel_trigger
 from execution.filters import StepFilter
 from execution.models import Step
-from execution.process import Held, Interrupted, NotDue, process_trigger
+from execution.process import Busy, Held, Interrupted, NotDue, process_trigger
 from execution.redrive import NotFailed, redrive_matching, redrive_trigger
 from execution.serializers import (
     CancellationSerializer,
@@ -42,6 +42,15 @@ class RunInterrupted(APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "interrupted"
     default_detail = "The database went away during the run; the trigger is taken up again when its lease ends."
+
+
+class ProcessBusy(APIException):
+    """503: this process runs as many nodes on request as it may."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "busy"
+    default_detail = "As many nodes are run on request as may be at once; ask again in a moment."
+    wait = 1
 
 
 class StepViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Step]):
@@ -173,8 +182,8 @@ class ProcessView(APIView):
                 " it is scheduled for; `already_finished`."
             ),
             503: OpenApiResponse(
-                description="`interrupted`: the database went away meanwhile. The trigger is taken up again when its"
-                " lease ends."
+                description="`busy`: too many at once, ask again. `interrupted`: the database went away meanwhile; the"
+                " trigger is taken up again when its lease ends."
             ),
         },
     )
@@ -190,6 +199,8 @@ class ProcessView(APIView):
             raise TriggerConflict(str(error), code="not_due") from None
         except Held:
             raise TriggerConflict("The trigger is in process by another worker.", code="held") from None
+        except Busy:
+            raise ProcessBusy from None
         except Interrupted:
             raise RunInterrupted from None
         return Response(TriggerSerializer(trigger).data)

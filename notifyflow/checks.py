@@ -18,7 +18,7 @@ def check_shared_cache(**kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            "The cache is each process's own memory, so log-in attempts are counted, and bells flagged, per process.",
+            "The cache is each process's own memory: log-ins and requests are counted, and bells flagged, per process.",
             hint="Set CACHE_URL to a Redis that all processes share, such as redis://host:6379/0.",
             id="notifyflow.W001",
         )

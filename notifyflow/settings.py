@@ -14,7 +14,7 @@ from accounts.rate_limits import RateLimitsInvalid, limits_from
 from channels.email_url import email_settings
 from notifyflow.api.schema_settings import SPECTACULAR_SETTINGS  # noqa: F401  # drf-spectacular finds it here
 from notifyflow.logs import logging_config
-from notifyflow.secret import WeakKey, embedded_secret_key, require_strong, require_strong_signing_key
+from notifyflow.secret import WeakKey, embedded_secret_key, require_strong
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -33,6 +33,8 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",
     "accounts.admin_config.ConsoleAdminConfig",
+    # Before Django's own users, whose commands it completes.
+    "accounts",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -50,7 +52,6 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_static",
     "anymail",
     "notifyflow",
-    "accounts",
     "templates",
     "channels",
     "workflows",
@@ -272,8 +273,6 @@ if not DEBUG:
     try:
         for name, key in [("SECRET_KEY", SECRET_KEY), *(("SECRET_KEY_FALLBACKS", key) for key in SECRET_KEY_FALLBACKS)]:
             require_strong(name, key)
-        if JWT_SIGNING_KEY:
-            require_strong_signing_key("JWT_SIGNING_KEY", JWT_SIGNING_KEY)
     except WeakKey as error:
         raise ImproperlyConfigured(str(error)) from None
 SIMPLE_JWT = {
@@ -307,6 +306,8 @@ LEASE_SECONDS = env.int("LEASE_SECONDS", default=60)
 CLAIM_LIMIT = env.int("CLAIM_LIMIT", default=500)
 CLAIM_WORK_SECONDS = env.int("CLAIM_WORK_SECONDS", default=20)
 SEND_THREADS = env.int("SEND_THREADS", default=32)
+# What a web process runs on request at once (POST triggers/{id}/process/); its other threads go on answering.
+PROCESS_AT_ONCE = env.int("PROCESS_AT_ONCE", default=2)
 
 # --- Celery: bells carry no work, so a lost or doubled message costs an empty query (DESIGN section 9) ---
 

@@ -5,21 +5,12 @@ from uuid import UUID
 
 import django_filters
 from django.db.models import Model, QuerySet
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema_field
 
+from accounts.api_filters import YesOrNoFilter
 from workflows.keys import is_workflow_id
 from workflows.models import Workflow
 
 M = TypeVar("M", bound=Model)
-
-
-@extend_schema_field(OpenApiTypes.BOOL)
-class YesOrNoFilter(django_filters.TypedChoiceFilter):
-    """`true` or `false`; django-filter's own takes every other word for no wish at all."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(choices=[("true", "true"), ("false", "false")], coerce="true".__eq__, **kwargs)
 
 
 class WorkflowFilter(django_filters.FilterSet):

@@ -2,6 +2,7 @@
 
 import accounts.models.user
 import django.contrib.auth.validators
+import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
 import uuid_utils.compat
@@ -77,7 +78,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('role', models.CharField(choices=[('workflowManager', 'workflowManager'), ('triggerOperator', 'triggerOperator'), ('systemAdmin', 'systemAdmin'), ('workerService', 'workerService')], max_length=20)),
                 ('is_service', models.BooleanField(default=False, verbose_name='service account')),
-                ('rate_limit', models.PositiveIntegerField(blank=True, help_text='Empty: what the settings give to the role.', null=True, verbose_name='requests a minute')),
+                ('rate_limit', models.PositiveIntegerField(blank=True, help_text='Empty: what the settings give to the role.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(10000000)], verbose_name='requests a minute')),
                 ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
                 ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
             ],
@@ -143,6 +144,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='user',
             constraint=models.CheckConstraint(condition=models.Q(('role__in', ['workflowManager', 'triggerOperator', 'systemAdmin', 'workerService'])), name='user_role_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='user',
+            constraint=models.CheckConstraint(condition=models.Q(('rate_limit', None), ('rate_limit__gte', 1), _connector='OR'), name='user_rate_lets_in'),
         ),
         migrations.AddConstraint(
             model_name='user',

@@ -5,11 +5,14 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from accounts.roles import MATRIX, Capability, Role, may_enter_admin
+
+HIGHEST_RATE = 10_000_000
 
 
 class Users(UserManager["User"]):
@@ -20,6 +23,10 @@ class Users(UserManager["User"]):
     ) -> "User":
         """Make a system admin who may enter the admin; `manage.py createsuperuser` comes through here."""
         return super().create_superuser(username, email, password, **{"role": Role.SYSTEM_ADMIN, **extra})
+
+    def people_who_manage_users(self) -> models.QuerySet["User"]:
+        """Return the active system admins who are people: a machine can't enter the admin, and its keys can run out."""
+        return self.filter(role=Role.SYSTEM_ADMIN, is_active=True, is_service=False)
 
 
 class User(AbstractUser):
@@ -33,7 +40,11 @@ class User(AbstractUser):
     role = models.CharField(max_length=20, choices=[(role.value, role.value) for role in Role])
     is_service = models.BooleanField("service account", default=False)
     rate_limit = models.PositiveIntegerField(
-        "requests a minute", null=True, blank=True, help_text="Empty: what the settings give to the role."
+        "requests a minute",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(HIGHEST_RATE)],
+        help_text="Empty: what the settings give to the role.",
     )
 
     objects: ClassVar[Users] = Users()
@@ -46,6 +57,7 @@ class User(AbstractUser):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(role__in=[role.value for role in Role]), name="user_role_known"),
+            models.CheckConstraint(condition=Q(rate_limit=None) | Q(rate_limit__gte=1), name="user_rate_lets_in"),
             models.CheckConstraint(condition=Q(is_service=False) | Q(is_staff=False), name="user_service_not_staff"),
         ]
 

@@ -61,6 +61,7 @@ SAMPLES = {
     "malformed_tags": Sample('If-Match is `*` or a list of ETags in their quotes, such as "4-6441e9".', "if_match"),
     "held": Sample("The trigger is in process by another worker."),
     "not_due": Sample("The trigger is not due before 2026-03-06T08:00:00Z."),
+    "busy": Sample("As many nodes are run on request as may be at once; ask again in a moment."),
     "interrupted": Sample("The database went away during the run; the trigger is taken up again when its lease ends."),
     "not_a_service": Sample("Only a service account has API keys; this user signs in with a password."),
     "second_factor_required": Sample("This user has a second factor: give its code as `otp` beside the password."),

@@ -50,8 +50,6 @@ def test_a_key_that_can_be_guessed_is_refused(key: str) -> None:
     ("variable", "value"),
     [
         ("SECRET_KEY_FALLBACKS", f"{GOOD},short"),
-        ("JWT_SIGNING_KEY", "only-31-bytes-of-a-signing-key-"),
-        ("JWT_SIGNING_KEY", "secret-" + GOOD),
         ("RATE_LIMITS", "boss=3"),
         ("RATE_LIMITS", "systemAdmin=0"),
         ("RATE_LIMITS", "systemAdmin"),
@@ -71,6 +69,9 @@ def test_so_are_other_settings(variable: str, value: str) -> None:
         ("CORS_ALLOWED_ORIGINS", "*", "CORS_ALLOWED_ORIGINS"),
         ("CORS_ALLOWED_ORIGINS", "https://shop.example.com/", "CORS_ALLOWED_ORIGINS"),
         ("JWT_SIGNING_KEY", "file:/nowhere/at/all", "token key"),
+        ("JWT_SIGNING_KEY", "only-31-bytes-of-a-signing-key-", "is shorter than 32 bytes"),
+        ("JWT_SIGNING_KEY", "secret-" + GOOD, "is the placeholder of an example"),
+        ("JWT_OLD_KEYS", "change-me-" + GOOD, "is the placeholder of an example"),
     ],
 )
 def test_the_web_process_refuses_what_the_checks_refuse(variable: str, value: str, word: str) -> None:

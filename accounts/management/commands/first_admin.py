@@ -22,7 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Make the user, or say why there is nothing to do. Raises CommandError for what can't be a user."""
-        if User.objects.filter(role=Role.SYSTEM_ADMIN, is_active=True).exists():
+        if User.objects.people_who_manage_users().exists():
             self.stdout.write("There is a systemAdmin already: nothing to do.")
             return
         username, password = os.environ.get(NAME, "").strip(), os.environ.get(PASSWORD, "")

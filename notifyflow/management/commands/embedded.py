@@ -25,6 +25,7 @@ from notifyflow.celery import app
 from notifyflow.embedded import demo
 from notifyflow.embedded.example import ExampleFailed, trigger_example, watch
 from notifyflow.embedded.threads import Beat, Web, Worker
+from notifyflow.old_tables import require_current_tables
 
 HOST = "127.0.0.1"
 BEYOND_EVERY_LEASE = datetime.max.replace(tzinfo=UTC)
@@ -46,6 +47,7 @@ class Command(BaseCommand):
         stop = _stop_event()
         with only_one(settings.VAR_DIR), ExitStack() as running:
             call_command("migrate", verbosity=0)
+            require_current_tables()
             demo.seed(password=password)
             if freed := take_over():
                 self.stdout.write(f"Going on with {freed} trigger(s) that the last run had under way.")

@@ -32,6 +32,15 @@ def test_an_admin_makes_a_user_with_a_role_and_a_password(console: Client) -> No
     assert olga.check_password(PASSWORD)
 
 
+@pytest.mark.parametrize("rate", ["0", "99999999999"])
+def test_a_rate_that_lets_nobody_in_is_told_on_the_form(console: Client, rate: str) -> None:
+    ann = UserFactory(username="ann")
+
+    response = console.post(page(ann), body(ann, rate_limit=rate))
+
+    assert set(response.context["adminform"].form.errors) == {"rate_limit"}
+
+
 def test_a_user_without_a_password_is_not_made(console: Client) -> None:
     response = console.post("/admin/accounts/user/add/", {"username": "olga", "role": "triggerOperator"})
 

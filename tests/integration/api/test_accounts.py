@@ -3,6 +3,7 @@
 import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from accounts.roles import MATRIX, Role
 from tests.factories import PASSWORD, UserFactory
 from tests.integration.api.answers import call, details_of, errors_of, signed_in, stranger
@@ -321,6 +322,39 @@ def test_the_last_active_system_admin_stays(change: dict[str, Any]) -> None:
     assert call(client, "PATCH", f"users/{admin.pk}/", change).status_code == 200
 
 
+def test_a_machine_is_not_the_admin_who_stays() -> None:
+    """It can't enter the admin, and its keys can run out."""
+    admin = UserFactory(role=Role.SYSTEM_ADMIN)
+    UserFactory(role=Role.SYSTEM_ADMIN, is_service=True)
+
+    refused = call(signed_in(admin), "PATCH", f"users/{admin.pk}/", {"is_active": False})
+
+    assert (refused.status_code, errors_of(refused)) == (409, [(None, "last_system_admin")])
+
+
+def test_users_are_found_by_name_role_and_state(admin: Client) -> None:
+    UserFactory(username="bea", role=Role.WORKER_SERVICE, is_active=False)
+    UserFactory(username="robot", role=Role.WORKER_SERVICE, is_service=True)
+
+    def names(query: str) -> list[str]:
+        return [user["username"] for user in call(admin, "GET", f"users/?{query}").json()["results"]]
+
+    assert names("username=bea") == ["bea"]
+    assert names("role=workerService") == ["robot", "bea"]
+    assert names("is_active=false") == ["bea"]
+    assert names("is_service=true") == ["robot"]
+    refused = [errors_of(call(admin, "GET", f"users/?{query}")) for query in ("role=boss", "is_active=yes", "name=x")]
+    codes = ["invalid_choice", "invalid_choice", "unknown_parameter"]
+    assert [code for errors in refused for _, code in errors] == codes
+
+
+@pytest.mark.parametrize("rate", [0, -1, 10_000_001, "many", True])
+def test_a_rate_that_lets_nobody_in_is_refused(admin: Client, rate: Any) -> None:
+    bea = UserFactory(username="bea")
+
+    assert call(admin, "PATCH", f"users/{bea.pk}/", {"rate_limit": rate}).status_code == 400
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_admins_can_not_demote_each_other_at_once() -> None:
     admins = [UserFactory(role=Role.SYSTEM_ADMIN) for _ in range(2)]
@@ -346,7 +380,20 @@ def test_createsuperuser_makes_a_system_admin(monkeypatch: pytest.MonkeyPatch) -
 
     call_command("createsuperuser", username="root", email="root@example.org", interactive=False, verbosity=0)
 
+    assert AuditEntry.objects.get().object_name == "root"
     token = sign_in("root").json()["access"]
     assert claims(token)["role"] == "systemAdmin"
     answer = call(stranger(), "GET", "users/", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 200
+
+
+def test_changepassword_ends_the_sessions_and_is_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = UserFactory(username="ann")
+    token = sign_in("ann").json()["refresh"]
+    monkeypatch.setattr("getpass.getpass", lambda prompt: "a much longer one")
+
+    call_command("changepassword", "ann", stdout=StringIO())
+
+    assert [refresh(token).status_code, sign_in("ann", "a much longer one").status_code] == [401, 200]
+    entry = AuditEntry.objects.get(action="user.changed")
+    assert (entry.object_id, entry.actor, entry.via) == (ann.pk, "system", "command")

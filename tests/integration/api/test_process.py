@@ -1,6 +1,7 @@
 """`POST triggers/{id}/process/`: what a machine gets for asking, and for asking at the wrong moment."""
 
 from datetime import timedelta
+from threading import Semaphore
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from accounts.models import AuditEntry
 from accounts.roles import Role
 from execution.claims import claim_batch
 from execution.models import Step
@@ -39,6 +41,22 @@ def test_the_answer_is_the_trigger_as_it_stands_then(worker: Client, admin: Clie
     assert shown == call(admin, "GET", f"triggers/{trigger.pk}/").json()
     assert (shown["status"], shown["current_node_id"], shown["last_step_status"]) == ("enqueued", "text", "succeeded")
     assert (process(worker, trigger).json()["status"], Step.objects.count()) == ("completed", 2)
+
+
+def test_no_more_threads_are_held_than_there_are_places(worker: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that takes its time must not keep a web process from answering others."""
+    places = Semaphore(1)
+    monkeypatch.setattr("execution.process._places", places)
+    trigger = TriggerFactory()
+
+    with places:
+        busy = process(worker, trigger)
+
+    assert (busy.status_code, errors_of(busy), busy.headers["Retry-After"]) == (503, [(None, "busy")], "1")
+    assert (Step.objects.count(), AuditEntry.objects.count()) == (0, 0)
+    assert process(worker, trigger).status_code == 200
+    assert process(worker, trigger).status_code == 409
+    assert process(worker, TriggerFactory()).status_code == 200
 
 
 def test_a_node_that_fails_for_good_is_an_answer_too(worker: Client) -> None:

@@ -264,6 +264,22 @@ def test_a_changed_secret_key_keeps_its_tokens_as_a_fallback(ann: User, settings
     assert me(old).status_code == 200
 
 
+def test_a_placeholder_in_a_file_is_one_too(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("secret-secret-secret-secret-secret-secret")
+
+    with pytest.raises(KeyUnusable, match="placeholder"):
+        read_key(f"file:{tmp_path / 'key'}")
+
+
+def test_with_a_key_of_its_own_an_installation_s_secret_key_lets_nobody_in(ann: User, settings: Settings) -> None:
+    derived = str(AccessToken.of(ann))
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+
+    settings.JWT_SIGNING_KEY = SECRET
+
+    assert me(derived).status_code == 401
+
+
 def test_what_is_signed_with_the_secret_key_itself_is_no_token(ann: User, settings: Settings) -> None:
     kid = jwt.get_unverified_header(str(AccessToken.of(ann)))["kid"]
 
@@ -273,13 +289,15 @@ def test_what_is_signed_with_the_secret_key_itself_is_no_token(ann: User, settin
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("short", "at least 32 bytes"),
+        ("k9Fq2", "is shorter than 32 bytes"),
+        ("change-me-change-me-change-me-change-me", "placeholder"),
+        ("abababababababababababababababababab", "different characters"),
         ("file:/nowhere/at/all", "can't be read"),
         ("-----BEGIN PRIVATE KEY-----\nbroken\n-----END PRIVATE KEY-----", "can't be read"),
         (private_pem(ec.generate_private_key(ec.SECP384R1())), "must be RSA"),
         (private_pem(rsa.generate_private_key(public_exponent=65537, key_size=1024)), "must be RSA"),
     ],
-    ids=["short", "no file", "broken", "P-384", "RSA 1024"],
+    ids=["short", "placeholder", "two letters", "no file", "broken", "P-384", "RSA 1024"],
 )
 def test_a_key_that_is_not_safe_is_refused_and_not_shown(text: str, reason: str) -> None:
     with pytest.raises(KeyUnusable, match=reason) as raised:
