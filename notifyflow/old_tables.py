@@ -3,6 +3,7 @@
 from django.apps import apps
 from django.core.management import CommandError
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 
 
 def require_current_tables() -> None:
@@ -11,11 +12,16 @@ def require_current_tables() -> None:
         tables = set(connection.introspection.table_names(cursor))
         for model in apps.get_models():
             table = model._meta.db_table
-            there = connection.introspection.get_table_description(cursor, table) if table in tables else []
             wanted = {field.column or "" for field in model._meta.concrete_fields}
-            missing = wanted - {column.name for column in there}
+            missing = wanted - (_columns(cursor, table) if table in tables else set())
             if missing:
                 raise CommandError(
                     f"This database was made by an earlier development version: {table} has no {min(missing)}. "
                     "Before 1.0 nothing moves it along: start with an empty one, such as another NOTIFYFLOW_VAR."
                 )
+
+
+def _columns(cursor: CursorWrapper, table: str) -> set[str]:
+    """Return the names of a table's columns; Django's own look can't read every table that it made on SQLite."""
+    cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)} WHERE 1 = 0")  # noqa: S608  # a model's table
+    return {column[0] for column in cursor.description}
