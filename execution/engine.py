@@ -3,7 +3,8 @@
 After a node succeeds its outgoing edges are decided, taken or dead. A node runs once all its incoming edges are
 decided and one is taken; when all are dead it is skipped and its own edges are dead too. One node at a time runs in a
 trigger: the ready one that may run earliest, ties in definition order. A node that fails for good ends the run; what
-was ready beside it stays ready, for a redrive.
+was ready beside it stays ready, for a redrive. A node that lets the run go on nevertheless (`on_failure: continue`)
+leads on along its edges as one that succeeded (docs/adr/0011).
 """
 
 from collections import deque
@@ -22,11 +23,12 @@ class NodeEnd(StrEnum):
     SUCCEEDED = "succeeded"
     SKIPPED = "skipped"
     FAILED = "failed"
+    CONTINUED = "continued"  # failed for good, and the run went on
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A node that may run from `at` on.
+    """A node that may run from `at` on, and might from `since` on, before it was tried in vain; None means `at`.
 
     `failures` counts its failed attempts, `is_waiting` is a delay that has begun and ends at `at`, and
     `doubts_accepted` says how many doubtful sends a person knew of when redriving it.
@@ -36,15 +38,25 @@ class Ready:
     failures: int = 0
     is_waiting: bool = False
     doubts_accepted: int = 0
+    since: datetime | None = None
+
+    @property
+    def first_at(self) -> datetime:
+        """When the node first became ready: what its time to live counts from."""
+        return self.since or self.at
 
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """How far a run has got: the nodes that ended, the edges decided (True: taken), the nodes that are ready."""
+    """How far a run has got: the nodes that ended, the edges decided (True: taken), the nodes that are ready.
+
+    `failed_since` is when the node that ended the run first became ready.
+    """
 
     ended: Mapping[str, NodeEnd]
     edges: Mapping[str, bool]
     ready: Mapping[str, Ready]
+    failed_since: datetime | None = None
 
     @property
     def has_failed(self) -> bool:
@@ -80,19 +92,26 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The node failed for good."""
+    """The node failed for good, and with it the run."""
 
 
-Outcome = Succeeded | Waiting | Retrying | Failed
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """The node failed for good and the run goes on along `taken`, the keys of the edges whose condition holds."""
+
+    taken: frozenset[str] = frozenset()
+
+
+Outcome = Succeeded | Waiting | Retrying | Failed | Continued
 
 
 class NodeNotReady(Exception):
     """An outcome came for a node that the state does not hold as ready."""
 
 
-def start(graph: Graph, *, at: datetime) -> RunState:
-    """Return the state of a run whose entry node may run from `at` on."""
-    return RunState(ended={}, edges={}, ready={graph.entry: Ready(at)})
+def start(graph: Graph, *, at: datetime, since: datetime | None = None) -> RunState:
+    """Return the state of a run whose entry node may run from `at` on, and might before, from `since` on."""
+    return RunState(ended={}, edges={}, ready={graph.entry: Ready(at, since=since)})
 
 
 def next_node(graph: Graph, state: RunState) -> tuple[str, Ready] | None:
@@ -116,31 +135,41 @@ def advance(graph: Graph, state: RunState, *, node_id: str, outcome: Outcome, at
             ready[node_id] = Ready(until, is_waiting=True)
             return replace(state, ready=ready)
         case Retrying(retry_at):
-            ready[node_id] = replace(ready[node_id], at=retry_at, failures=ready[node_id].failures + 1)
+            tried = ready[node_id]
+            ready[node_id] = replace(tried, at=retry_at, failures=tried.failures + 1, since=tried.first_at)
             return replace(state, ready=ready)
         case Failed():
-            del ready[node_id]
-            return replace(state, ready=ready, ended={**state.ended, node_id: NodeEnd.FAILED})
-        case Succeeded(taken):
+            since = ready.pop(node_id).first_at
+            return replace(state, ready=ready, ended={**state.ended, node_id: NodeEnd.FAILED}, failed_since=since)
+        case Succeeded(taken) | Continued(taken):
             del ready[node_id]
             edges = {**state.edges, **{edge.key: edge.key in taken for edge in graph.outgoing[node_id]}}
-            ended = {**state.ended, node_id: NodeEnd.SUCCEEDED}
+            end = NodeEnd.SUCCEEDED if isinstance(outcome, Succeeded) else NodeEnd.CONTINUED
+            ended = {**state.ended, node_id: end}
             return _open_and_skip(graph, RunState(ended, edges, ready), after=node_id, at=at)
 
 
 def failed_node(state: RunState) -> str | None:
-    """Return the node that failed for good, if one did; there is at most one, since it ends the run."""
+    """Return the node that ended the run by failing, if one did; there is at most one."""
     return next((node_id for node_id, end in state.ended.items() if end is NodeEnd.FAILED), None)
 
 
+def continued_nodes(graph: Graph, state: RunState) -> list[str]:
+    """Return the nodes that failed for good while the run went on, in definition order."""
+    return [node_id for node_id in graph.nodes if state.ended.get(node_id) is NodeEnd.CONTINUED]
+
+
 def reopen(state: RunState, *, at: datetime, doubts_accepted: int) -> RunState:
-    """Return the state in which the failed node may run again from `at` on, with all its attempts: a redrive."""
+    """Return the state in which the failed node may run again from `at` on, with all its attempts: a redrive.
+
+    Its time to live goes on from where it began: what is late stays late.
+    """
     failed = failed_node(state)
     if failed is None:
         return state
     ended = {node_id: end for node_id, end in state.ended.items() if node_id != failed}
-    again = Ready(at, doubts_accepted=doubts_accepted)
-    return replace(state, ended=ended, ready={**state.ready, failed: again})
+    again = Ready(at, doubts_accepted=doubts_accepted, since=state.failed_since)
+    return replace(state, ended=ended, ready={**state.ready, failed: again}, failed_since=None)
 
 
 def newly_skipped(before: RunState, after: RunState) -> list[str]:
@@ -168,11 +197,14 @@ def _open_and_skip(graph: Graph, state: RunState, *, after: str, at: datetime) -
 
 def to_json(state: RunState) -> dict[str, Any]:
     """Return the state as JSON for `Trigger.run_state`; `from_json` gives back an equal state."""
-    return {
+    stored: dict[str, Any] = {
         "ended": {node_id: end.value for node_id, end in state.ended.items()},
         "edges": dict(state.edges),
         "ready": {node_id: _ready_to_json(ready) for node_id, ready in state.ready.items()},
     }
+    if state.failed_since is not None:
+        stored["failed_since"] = state.failed_since.isoformat()
+    return stored
 
 
 def from_json(stored: Mapping[str, Any]) -> RunState:
@@ -180,11 +212,17 @@ def from_json(stored: Mapping[str, Any]) -> RunState:
     return RunState(
         ended={node_id: NodeEnd(end) for node_id, end in stored["ended"].items()},
         edges=dict(stored["edges"]),
-        ready={
-            node_id: Ready(**{**ready, "at": datetime.fromisoformat(ready["at"])})
-            for node_id, ready in stored["ready"].items()
-        },
+        ready={node_id: _ready_from_json(ready) for node_id, ready in stored["ready"].items()},
+        failed_since=_moment(stored.get("failed_since")),
     )
+
+
+def _ready_from_json(stored: Mapping[str, Any]) -> Ready:
+    return Ready(**{**stored, "at": datetime.fromisoformat(stored["at"]), "since": _moment(stored.get("since"))})
+
+
+def _moment(stored: str | None) -> datetime | None:
+    return None if stored is None else datetime.fromisoformat(stored)
 
 
 def _ready_to_json(ready: Ready) -> dict[str, Any]:
@@ -193,4 +231,6 @@ def _ready_to_json(ready: Ready) -> dict[str, Any]:
     for name in ("failures", "is_waiting", "doubts_accepted"):
         if value := getattr(ready, name):
             stored[name] = value
+    if ready.since is not None:
+        stored["since"] = ready.since.isoformat()
     return stored

@@ -17,6 +17,7 @@ from django.db import transaction
 
 from execution import engine
 from execution.claims import Claim, lock_held
+from execution.dead_letters import dead_letter, destination_of
 from execution.evidence import add_evidence, yield_to_evidence
 from execution.models import DeadLetter, Step
 from execution.rows import insert_steps, update_outcomes
@@ -87,13 +88,14 @@ def _skipped_steps(advance: Advance, *, now: datetime) -> list[Step]:
 def _dead_letter(result: Result, *, now: datetime) -> DeadLetter:
     history = result.run.history[result.node_id]
     error = result.error or {"code": "unknown", "message": "", "is_transient": False}
-    return DeadLetter(
-        trigger_id=result.run.id,
-        node_id=result.node_id,
+    return dead_letter(
+        result.run.trigger,
+        result.node_id,
+        error,
         attempts=history.attempts,
         first_failed_at=history.first_failed_at or now,
         last_failed_at=now,
-        **error,
+        destination=destination_of(result.run, result.node_id),
     )
 
 
@@ -126,6 +128,8 @@ def _move(advance: Advance, *, now: datetime, may_go_on: bool) -> dict[str, Any]
         "error": {**result.error, "node_id": result.node_id} if result.error else None,
         "updated_at": now,
     }
+    if isinstance(result.outcome, engine.Continued):
+        fields |= {"error": None, "failed_nodes": engine.continued_nodes(run.workflow.graph, state)}
     if following is None:
         has_failed = state.has_failed
         return {
@@ -145,6 +149,9 @@ def _move(advance: Advance, *, now: datetime, may_go_on: bool) -> dict[str, Any]
 
 
 def _last_step_status(result: Result) -> str:
+    if isinstance(result.outcome, engine.Succeeded):
+        # Also where late evidence has left the step itself in doubt.
+        return StepStatus.SUCCEEDED
     if result.step is not None:
         return StepStatus(result.step.status)
     return StepStatus.IN_DOUBT if isinstance(result.outcome, engine.Failed) else StepStatus.SUCCEEDED

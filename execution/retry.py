@@ -14,7 +14,8 @@ def delay_after(
     """Return how long to wait before the next attempt, or None when there is none.
 
     `failures` counts the failed attempts, the latest included; `dice` is a number from 0 to 1. A provider's
-    `retry_after` wins where it is longer, up to the policy's cap. Permanent errors are never tried again.
+    `retry_after` wins where it is longer, up to the policy's cap or its longest interval, whichever is more.
+    Permanent errors are never tried again.
     """
     if not is_transient or failures >= policy.max_attempts:
         return None
@@ -22,7 +23,7 @@ def delay_after(
     jittered = wait * (1 - JITTER_SHARE / 2 + JITTER_SHARE * dice)
     if retry_after is None:
         return jittered
-    return max(jittered, min(retry_after, policy.cap))
+    return max(jittered, min(retry_after, max([policy.cap, *policy.intervals])))
 
 
 def planned_wait(policy: RetryPolicy, *, failures: int) -> timedelta:

@@ -16,7 +16,8 @@ from workflows.faults import DefinitionInvalid
 
 # What a run needs of its trigger; making a model of every column takes a good part of a step's time.
 COLUMNS = (
-    "workflow_id", "version_id", "available_at", "current_node_id", "attempts", "run_state", "recipient", "context"
+    "workflow_id", "version_id", "available_at", "created_at", "scheduled_at", "expires_at", "current_node_id",
+    "attempts", "run_state", "recipient", "context"
 )  # fmt: skip
 
 
@@ -96,19 +97,35 @@ def load_runs(trigger_ids: Sequence[UUID]) -> tuple[list[Run], list[Unrunnable]]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             unrunnable.append(Unrunnable(trigger, "invalid_state", f"The stored state can't be read: {error!r}"))
     # A trigger without a state may have steps too: of a worker that died before it recorded the first outcome.
-    _take_in_steps(runs, Step.objects.filter(trigger_id__in=list(runs)).order_by("attempt", "pk"))
+    take_in_steps(runs, Step.objects.filter(trigger_id__in=list(runs)).order_by("attempt", "pk"))
     return list(runs.values()), unrunnable
 
 
 def _stored_state(trigger: Trigger, workflow: CompiledVersion) -> engine.RunState:
     if trigger.run_state is None:
-        return engine.start(workflow.graph, at=trigger.available_at)
+        # A redrive may have moved `available_at`; what the entry node's time to live counts from stays where it was.
+        begin = max(trigger.created_at, trigger.scheduled_at or trigger.created_at)
+        since = begin if begin < trigger.available_at else None
+        return engine.start(workflow.graph, at=trigger.available_at, since=since)
     return engine.from_json(trigger.run_state)
 
 
-def _take_in_steps(runs: dict[UUID, Run], steps: Iterable[Step]) -> None:
+def failed_output(step: Step) -> dict[str, Any]:
+    """Return what templates can name of a node that failed for good while the run went on; `step` is its last."""
+    return {**step.output, "failed": True, "error": step.error}
+
+
+def take_in_steps(runs: dict[UUID, Run], steps: Iterable[Step]) -> None:
+    """Put stored steps into the memory of their runs; they come in the order of their attempts."""
     for step in steps:
         run = runs[step.trigger_id]
-        run.history[step.node_id].add(step)
+        history = run.history[step.node_id]
+        history.add(step)
         if step.status == StepStatus.SUCCEEDED:
             run.outputs[step.node_id] = step.output
+        elif (
+            step.status == StepStatus.FAILED
+            and history.succeeded is None
+            and run.state.ended.get(step.node_id) is engine.NodeEnd.CONTINUED
+        ):
+            run.outputs[step.node_id] = failed_output(step)

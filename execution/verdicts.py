@@ -4,11 +4,12 @@ from datetime import datetime
 
 from channels.contract import SendError
 from execution import engine
+from execution.expiry import EXPIRED, is_past, not_again
 from execution.retry import delay_after
 from execution.sending import Answer
 from execution.states import StepStatus, check_step_move
 from execution.storable import LONGEST_NAME, storable
-from execution.work import Result, Send, StepError, outcome_unknown, succeeded
+from execution.work import Result, Send, StepError, failed, outcome_unknown, succeeded
 from workflows.nodes import OnDoubt
 
 
@@ -55,7 +56,11 @@ def _failure(send: Send, error: SendError, *, now: datetime, dice: float) -> Res
         retry_after=error.retry_after,
         dice=dice,
     )
-    outcome = engine.Failed() if wait is None else engine.Retrying(now + wait)
+    if wait is not None and send.send_by is not None and is_past(send.send_by, now + wait):
+        # To wait for an attempt that would be dropped helps nobody, least of all a fallback behind this node.
+        message = storable(f"{not_again(send.send_by, retry_at=now + wait)} {error.message}")
+        described, wait = {"code": EXPIRED, "message": message, "is_transient": False}, None
+    outcome = failed(run, send.node, step, at=now) if wait is None else engine.Retrying(now + wait)
     return Result(run, step.node_id, step, outcome, described)
 
 

@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from execution import engine
+from execution.expiry import EXPIRED, dropped, is_past, send_by
 from execution.models import Step
-from execution.runs import Run
+from execution.runs import Run, failed_output
 from execution.states import StepStatus, check_step_move
 from execution.storable import storable
 from templates.rendering import RenderError
-from workflows.nodes import DelayNode, MessageNode, OnDoubt
+from workflows.nodes import DelayNode, MessageNode, Node, OnDoubt, OnFailure
 
 # A step that takes its worker down with it must not do so for ever.
 MOST_DOUBTS = 5
@@ -26,11 +27,12 @@ class StepError(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """A message to send; `step` is its intent, to be stored as `running` first."""
+    """A message to send; `step` is its intent, to be stored as `running` first. Not to be sent from `send_by` on."""
 
     run: Run
     node: MessageNode
     step: Step
+    send_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +65,42 @@ def next_work(run: Run, *, now: datetime) -> Send | Result:
     if history.succeeded is not None:
         # The node was sent, and the worker lost its lease before it could move the trigger: never twice.
         return Result(run, node_id, None, succeeded(run, node_id))
+    # For the same reason it is as late as the claim found it, at least.
+    at = max(now, ready.at)
     if isinstance(node, DelayNode):
-        return _delay(run, node, ready, now=now)
+        return _expired(run, node, at=at) if is_past(run.trigger.expires_at, at) else _delay(run, node, ready, now=now)
     new_doubts = history.doubts - ready.doubts_accepted
     if history.is_in_doubt and new_doubts >= (1 if node.on_doubt is OnDoubt.HOLD else MOST_DOUBTS):
         return Result(run, node_id, None, engine.Failed(), outcome_unknown(history.doubts))
+    latest = send_by(ready, expires_at=run.trigger.expires_at, ttl=node.ttl)
+    if latest is not None and is_past(latest, at):
+        return _expired(run, node, latest=latest, at=at)
     step = new_step(run, node.id, node.type, StepStatus.RUNNING, attempt=history.attempts + 1, started_at=now)
-    return Send(run, node, step)
+    return Send(run, node, step, latest)
 
 
 def succeeded(run: Run, node_id: str) -> engine.Succeeded:
-    """Decide the node's outgoing edges by what the run's templates can name now.
+    """Decide the outgoing edges of a node that did its work."""
+    return engine.Succeeded(_taken(run, node_id, run.outputs.get(node_id)))
 
-    A condition that can't be evaluated counts as not true; the node's output says so under `edge_errors`.
+
+def failed(run: Run, node: Node, step: Step, *, at: datetime) -> engine.Failed | engine.Continued:
+    """Say what a failure for good means for the run, and decide the outgoing edges when it goes on.
+
+    `step` is the node's last one, with its error. A trigger that has expired goes on nowhere.
+    """
+    if isinstance(node, DelayNode) or node.on_failure is not OnFailure.CONTINUE or is_past(run.trigger.expires_at, at):
+        return engine.Failed()
+    run.outputs[node.id] = failed_output(step)
+    taken = _taken(run, node.id, step.output)
+    run.outputs[node.id] = failed_output(step)
+    return engine.Continued(taken)
+
+
+def _taken(run: Run, node_id: str, output: dict[str, Any] | None) -> frozenset[str]:
+    """Return the outgoing edges that are taken, by what the run's templates can name now.
+
+    A condition that can't be evaluated counts as not true; `output`, the node's, says so under `edge_errors`.
     """
     names = run.names()
     taken: set[str] = set()
@@ -86,9 +111,9 @@ def succeeded(run: Run, node_id: str) -> engine.Succeeded:
                 taken.add(edge.key)
         except RenderError as error:
             errors[edge.key] = storable(error.message)
-    if errors:
-        run.outputs[node_id]["edge_errors"] = errors
-    return engine.Succeeded(frozenset(taken))
+    if errors and output is not None:
+        output["edge_errors"] = errors
+    return frozenset(taken)
 
 
 def outcome_unknown(doubts: int) -> StepError:
@@ -99,6 +124,11 @@ def outcome_unknown(doubts: int) -> StepError:
         "Look it up at the provider, then redrive or leave it.",
         "is_transient": False,
     }
+
+
+def late(moment: datetime, *, is_in_doubt: bool = False) -> StepError:
+    """Return the error of a message that was dropped because its time was over at `moment`."""
+    return {"code": EXPIRED, "message": dropped(moment, is_in_doubt=is_in_doubt), "is_transient": False}
 
 
 def new_step(run: Run, node_id: str, node_type: str, status: StepStatus, *, attempt: int, started_at: datetime) -> Step:
@@ -115,14 +145,18 @@ def new_step(run: Run, node_id: str, node_type: str, status: StepStatus, *, atte
 
 
 def _delay(run: Run, node: DelayNode, ready: engine.Ready, *, now: datetime) -> Result:
-    """Begin a delay, or end it; it counts from when its branch reached it, however late a worker came by."""
+    """Begin a delay, or end it; it counts from when its branch reached it, however late a worker came by.
+
+    One that would outlast the trigger's time is looked at again when that is over, and no later.
+    """
     if not ready.is_waiting:
         until = ready.at + node.delay
         step = new_step(run, node.id, node.type, StepStatus.WAITING, attempt=1, started_at=ready.at)
         step.output = {"until": until.isoformat()}
         # A delay that is over already, such as PT0S, ends within this claim, where no history is read again.
         run.history[node.id].waiting = step
-        return Result(run, node.id, step, engine.Waiting(until), is_new_step=True)
+        expires_at = run.trigger.expires_at
+        return Result(run, node.id, step, engine.Waiting(min(until, expires_at or until)), is_new_step=True)
     waited = run.history[node.id].waiting
     if waited is not None:
         check_step_move(waited.status, StepStatus.SUCCEEDED)
@@ -130,3 +164,26 @@ def _delay(run: Run, node: DelayNode, ready: engine.Ready, *, now: datetime) -> 
         waited.finished_at = now
         run.outputs[node.id] = waited.output
     return Result(run, node.id, waited, succeeded(run, node.id))
+
+
+def _expired(run: Run, node: Node, *, at: datetime, latest: datetime | None = None) -> Result:
+    """Drop a node whose time is over, or its trigger's: nothing is sent, and its step says so.
+
+    A trigger that has expired ends; a node that has goes the way of its other failures (`on_failure`).
+    """
+    history = run.history[node.id]
+    error = late(latest or run.trigger.expires_at or at, is_in_doubt=history.is_in_doubt)
+    step, is_new_step = history.waiting, False
+    if step is not None and step.status == StepStatus.WAITING:
+        check_step_move(step.status, StepStatus.SKIPPED)
+        step.status = StepStatus.SKIPPED
+    else:
+        history.attempts += 1
+        step, is_new_step = (
+            new_step(run, node.id, node.type, StepStatus.FAILED, attempt=history.attempts, started_at=at),
+            True,
+        )
+    step.finished_at = at
+    step.error = error
+    history.first_failed_at = history.first_failed_at or at
+    return Result(run, node.id, step, failed(run, node, step, at=at), error, is_new_step=is_new_step)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
@@ -45,7 +45,10 @@ class WorkflowInactive(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TriggerRequest:
-    """What a client asks for; `workflow` is an id or a key, `priority` defaults to the workflow's."""
+    """What a client asks for; `workflow` is an id or a key, `priority` defaults to the workflow's.
+
+    What is not sent by `expires_at` is dropped; `ttl` says the same, counted from when the trigger may begin.
+    """
 
     workflow: str
     idempotency_key: str
@@ -53,6 +56,14 @@ class TriggerRequest:
     context: dict[str, Any]
     priority: Priority | None = None
     scheduled_at: datetime | None = None
+    expires_at: datetime | None = None
+    ttl: timedelta | None = None
+
+    def expiry(self, *, accepted_at: datetime) -> datetime | None:
+        """Return when a trigger that was accepted then expires by this request, or None when it never does."""
+        if self.ttl is None:
+            return self.expires_at
+        return _begin(accepted_at, self.scheduled_at) + self.ttl
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +83,9 @@ def accept_trigger(request: TriggerRequest, *, by: Actor = SYSTEM) -> Acceptance
     now = timezone.now()
     trigger = Trigger(
         idempotency_key=request.idempotency_key,
-        available_at=max(now, request.scheduled_at or now),
+        available_at=_begin(now, request.scheduled_at),
         scheduled_at=request.scheduled_at,
+        expires_at=request.expiry(accepted_at=now),
         recipient=request.recipient,
         context=request.context,
         created_at=now,
@@ -85,6 +97,10 @@ def accept_trigger(request: TriggerRequest, *, by: Actor = SYSTEM) -> Acceptance
         return _standing(request)
     transaction.on_commit(partial(bells.ring_at, trigger.lane, trigger.available_at, now=now), robust=True)
     return Acceptance(trigger, is_created=True)
+
+
+def _begin(accepted_at: datetime, scheduled_at: datetime | None) -> datetime:
+    return max(accepted_at, scheduled_at or accepted_at)
 
 
 def insert_once(trigger: Trigger, *, workflow: str, by: Actor = SYSTEM) -> bool:
@@ -199,4 +215,5 @@ def _differs(existing: Trigger, request: TriggerRequest) -> bool:
         or existing.context != request.context
         or (request.priority is not None and existing.priority != request.priority)
         or existing.scheduled_at != request.scheduled_at
+        or existing.expires_at != request.expiry(accepted_at=existing.created_at)
     )

@@ -48,7 +48,8 @@ class Trigger(models.Model):
     """One run of one version for one recipient.
 
     `run_state` is the engine's (see `execution.engine`); null until the first step. A claim's three columns are set
-    exactly while it is `processing`.
+    exactly while it is `processing`. Nothing of it is sent from `expires_at` on. `failed_nodes` are those that failed
+    while the workflow went on (`on_failure: continue`); one that ended it is the `current_node_id`.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -68,10 +69,12 @@ class Trigger(models.Model):
     claim_id = models.UUIDField(null=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True, editable=False)
     scheduled_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     completed_at = models.DateTimeField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
+    failed_nodes = models.JSONField(default=list, blank=True)
     run_state = models.JSONField(null=True, editable=False)
     recipient = models.JSONField(default=dict)
     context = models.JSONField(default=dict)

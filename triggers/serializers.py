@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
-from accounts.api_fields import TextField
+from accounts.api_fields import NumberField, TextField
 from accounts.api_moments import MomentField
 from triggers.acceptance import TriggerRequest
 from triggers.models import Trigger
@@ -20,12 +20,24 @@ from workflows.priorities import LANES, Priority
 
 LARGEST_CONTEXT_BYTES = 256 * 1024
 LARGEST_RECIPIENT_BYTES = 32 * 1024
+LONGEST_TTL_S = int(LONGEST_DELAY.total_seconds())
 
 
 def not_too_far(moment: datetime) -> None:
     """Raise ValidationError for a moment beyond the longest delay."""
     if moment > timezone.now() + LONGEST_DELAY:
         raise ValidationError(f"This is more than {LONGEST_DELAY.days} days ahead.", code="too_far")
+
+
+def check_expiry(values: dict[str, Any]) -> None:
+    """Raise ValidationError unless the body says in one way when it expires, and begins before that."""
+    expires_at, scheduled_at = values.get("expires_at"), values.get("scheduled_at")
+    if expires_at is not None and values.get("ttl_s") is not None:
+        message = "Give `expires_at` or `ttl_s`, not both."
+        raise ValidationError({"ttl_s": [ErrorDetail(message, "contradiction")]})
+    if expires_at is not None and scheduled_at is not None and expires_at <= scheduled_at:
+        message = "This must be after `scheduled_at`."
+        raise ValidationError({"expires_at": [ErrorDetail(message, "not_after_schedule")]})
 
 
 @extend_schema_field({"type": "object", "additionalProperties": True})
@@ -69,6 +81,21 @@ class TriggerBodySerializer(serializers.Serializer[Trigger]):
     context = ObjectField(required=False)  # type: ignore[assignment]  # DRF takes fields out of the class body, so this hides no attribute
     priority = serializers.ChoiceField(choices=LANES, required=False)
     scheduled_at = MomentField(required=False, allow_null=True, validators=[not_too_far])
+    expires_at = MomentField(
+        required=False,
+        allow_null=True,
+        validators=[not_too_far],
+        help_text="From then on nothing more is sent: the trigger ends as failed, with the code `expired`. After "
+        "`scheduled_at`. A moment that has passed is taken too, so that a repeated request gets the same answer.",
+    )
+    ttl_s = NumberField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=LONGEST_TTL_S,
+        help_text="The same in seconds, counted from when the trigger is accepted, or from `scheduled_at` when that is "
+        "later. Give one of the two.",
+    )
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Read the body. Unknown fields are refused together with everything else that is wrong."""
@@ -96,6 +123,7 @@ class TriggerBodySerializer(serializers.Serializer[Trigger]):
             errors["idempotency_key"] = [ErrorDetail("This field is required.", "required")]
         try:
             values: dict[str, Any] = super().to_internal_value(data)
+            check_expiry(values)
         except ValidationError as error:
             found: Any = error.detail
             raise ValidationError({**found, **errors}) from None
@@ -114,6 +142,8 @@ class TriggerBodySerializer(serializers.Serializer[Trigger]):
             context=values.get("context", {}),
             priority=Priority.of_lane(lane) if lane else None,
             scheduled_at=values.get("scheduled_at"),
+            expires_at=values.get("expires_at"),
+            ttl=timedelta(seconds=values["ttl_s"]) if values.get("ttl_s") is not None else None,
         )
 
 
@@ -137,18 +167,23 @@ class TriggerSerializer(serializers.ModelSerializer[Trigger]):
     recipient = ObjectField(read_only=True)
     context = ObjectField(read_only=True)  # type: ignore[assignment]  # DRF takes fields out of the class body, so this hides no attribute
     error = ErrorSerializer(read_only=True, allow_null=True)
+    failed_nodes = serializers.ListField(
+        child=serializers.CharField(),
+        read_only=True,
+        help_text="The nodes that failed while the workflow went on (`on_failure: continue`).",
+    )
 
     class Meta:
         model = Trigger
         fields = [
             "id", "workflow", "workflow_key", "workflow_version", "idempotency_key", "status", "current_node_id",
-            "last_step_status", "attempts", "available_at", "scheduled_at", "priority", "recipient", "context", "error",
-            "created_at", "updated_at", "completed_at",
+            "last_step_status", "attempts", "available_at", "scheduled_at", "expires_at", "priority", "recipient",
+            "context", "error", "failed_nodes", "created_at", "updated_at", "completed_at",
         ]  # fmt: skip
         read_only_fields = fields
 
     def to_representation(self, instance: Trigger) -> dict[str, Any]:
-        """Show a trigger; written out, because DRF's way makes nineteen field objects for each answer."""
+        """Show a trigger; written out, because DRF's way makes twenty-one field objects for each answer."""
         return {
             "id": str(instance.pk),
             "workflow": str(instance.workflow_id),
@@ -161,10 +196,12 @@ class TriggerSerializer(serializers.ModelSerializer[Trigger]):
             "attempts": instance.attempts,
             "available_at": instance.available_at,
             "scheduled_at": instance.scheduled_at,
+            "expires_at": instance.expires_at,
             "priority": instance.lane,
             "recipient": instance.recipient,
             "context": instance.context,
             "error": instance.error,
+            "failed_nodes": instance.failed_nodes,
             "created_at": instance.created_at,
             "updated_at": instance.updated_at,
             "completed_at": instance.completed_at,

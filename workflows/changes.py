@@ -33,15 +33,15 @@ def fact_changes(before: Facts | None, after: Facts) -> dict[str, Any]:
 def definition_changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> dict[str, Any]:
     """Return what differs between two valid definitions with their defaults; with None before, all is new.
 
-    `entry_node_id` and `strict_variables` as `[before, after]`; `nodes` and `edges` as the ids that were `added`,
-    `removed` and `changed`, an edge's being `from->to`, `reordered` when the same are in another order, and `more`
-    for how many ids were left out.
+    `entry_node_id`, `strict_variables` and `retry` as `[before, after]`; `nodes` and `edges` as the ids that were
+    `added`, `removed` and `changed`, an edge's being `from->to`, `reordered` when the same are in another order, and
+    `more` for how many ids were left out.
     """
     old = before or {}
     changes: dict[str, Any] = {}
-    for name in ("entry_node_id", "strict_variables"):
-        if old.get(name) != after[name]:
-            changes[name] = [old.get(name), after[name]]
+    for name in ("entry_node_id", "strict_variables", "retry"):
+        if old.get(name) != after.get(name):
+            changes[name] = [old.get(name), after.get(name)]
     for name, ids in (("nodes", _node_ids), ("edges", _edge_ids)):
         parts = _part_changes(ids(old.get(name, [])), ids(after[name]))
         if parts:

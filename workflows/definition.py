@@ -9,9 +9,10 @@ from templates.rendering import Condition, TemplateSyntaxError, compile_conditio
 from workflows.faults import DefinitionInvalid, Faults, join
 from workflows.graph import Graph, build_graph, find_cycle, unreachable
 from workflows.node_parsing import NODE_ID, parse_node
-from workflows.nodes import Edge, Node
+from workflows.nodes import Edge, Node, RetryPolicy
+from workflows.retry_policies import parse_retry
 
-FIELDS = ("entry_node_id", "nodes", "edges", "strict_variables")
+FIELDS = ("entry_node_id", "nodes", "edges", "strict_variables", "retry")
 MOST_NODES = 500
 MOST_EDGES = 2_000
 
@@ -36,7 +37,8 @@ def parse_definition(raw: dict[str, object]) -> Definition:
     if "nodes" not in raw:
         faults.add("nodes", "required", "This field is required.")
     strict = faults.typed(raw, "", "strict_variables", bool, default=False)
-    nodes, node_ids = _parse_nodes(raw, faults)
+    retry = parse_retry(raw, "", faults, default=RetryPolicy())
+    nodes, node_ids = _parse_nodes(raw, faults, retry=retry)
     edges = _parse_edges(raw, faults)
     _check_graph(entry, node_ids, edges, faults)
     if faults.found:
@@ -44,7 +46,7 @@ def parse_definition(raw: dict[str, object]) -> Definition:
     return Definition(graph=build_graph(entry=entry or "", nodes=nodes, edges=edges.values()), strict_variables=strict)
 
 
-def _parse_nodes(raw: dict[str, object], faults: Faults) -> tuple[list[Node], dict[str, int]]:
+def _parse_nodes(raw: dict[str, object], faults: Faults, *, retry: RetryPolicy) -> tuple[list[Node], dict[str, int]]:
     """Return the nodes that could be read, and the index of each id, also of nodes with other faults."""
     items = faults.typed(raw, "", "nodes", list, default=[])
     if "nodes" in raw and raw["nodes"] == []:
@@ -64,7 +66,7 @@ def _parse_nodes(raw: dict[str, object], faults: Faults) -> tuple[list[Node], di
             faults.add(join(path, "id"), "duplicate_id", f"nodes.{node_ids[node_id]} has the id {node_id!r} already.")
         elif isinstance(node_id, str) and NODE_ID.fullmatch(node_id):
             node_ids[node_id] = index
-        node = parse_node(item, path, faults)
+        node = parse_node(item, path, faults, retry=retry)
         if node is not None:
             nodes.append(node)
     return nodes, node_ids

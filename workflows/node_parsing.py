@@ -2,22 +2,26 @@
 
 import re
 from datetime import timedelta
-from typing import TypeGuard
+from enum import StrEnum
+from typing import TypeVar
 
 from templates.rendering import Template, TemplateSyntaxError, compile_template
-from workflows.durations import DurationInvalid, checked_delay, parse_duration
+from workflows.durations import LONGEST_DELAY, DurationInvalid, checked_delay, parse_duration
 from workflows.faults import Faults, join
 from workflows.node_types import DELAY, MessageType, TemplateField, known_names, message_type
-from workflows.nodes import DelayNode, MessageNode, Node, OnDoubt, RetryPolicy
+from workflows.nodes import DelayNode, MessageNode, Node, OnDoubt, OnFailure, RetryPolicy
+from workflows.retry_policies import is_number, parse_retry
 
 NODE_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-MOST_ATTEMPTS = 20
-LONGEST_INTERVAL_S = 7 * 24 * 3600
-LARGEST_FACTOR = 100
+LONGEST_TTL_S = int(LONGEST_DELAY.total_seconds())
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
-def parse_node(item: dict[str, object], path: str, faults: Faults) -> Node | None:
-    """Return the node, or None when faults keep it from being built; each fault is noted."""
+def parse_node(item: dict[str, object], path: str, faults: Faults, *, retry: RetryPolicy) -> Node | None:
+    """Return the node, or None when faults keep it from being built; each fault is noted.
+
+    `retry` is the policy of a message node that names none.
+    """
     before = len(faults.found)
     for name in ("id", "type"):
         if name not in item:
@@ -35,7 +39,7 @@ def parse_node(item: dict[str, object], path: str, faults: Faults) -> Node | Non
     if type_name == DELAY:
         node = _parse_delay(item, node_id, path, faults)
     elif kind is not None:
-        node = _parse_message(item, node_id, kind, path, faults)
+        node = _parse_message(item, kind, path, faults, retry=retry)
     elif isinstance(item.get("type"), str):
         faults.add(join(path, "type"), "unknown_type", f"Known node types are: {', '.join(known_names())}.")
     return node if len(faults.found) == before else None
@@ -63,9 +67,11 @@ def _parse_delay(item: dict[str, object], node_id: str, path: str, faults: Fault
     return DelayNode(node_id, delay)
 
 
-def _parse_message(item: dict[str, object], node_id: str, kind: MessageType, path: str, faults: Faults) -> Node:
+def _parse_message(
+    item: dict[str, object], kind: MessageType, path: str, faults: Faults, *, retry: RetryPolicy
+) -> Node:
     names = {field.name for field in kind.fields}
-    faults.unknown_fields(item, path, {"id", "type", "retry", "on_doubt"} | names)
+    faults.unknown_fields(item, path, {"id", "type", "retry", "on_doubt", "on_failure", "ttl_s"} | names)
     templates = {
         field.name: template
         for field in kind.fields
@@ -74,12 +80,30 @@ def _parse_message(item: dict[str, object], node_id: str, kind: MessageType, pat
     for choice in kind.required_any:
         if not choice & item.keys():
             faults.add(path, "required", f"At least one of these fields is required: {', '.join(sorted(choice))}.")
-    on_doubt = faults.typed(item, path, "on_doubt", str, default=OnDoubt.RESEND.value)
-    if on_doubt not in list(OnDoubt):
-        faults.add(join(path, "on_doubt"), "invalid_choice", f"This must be one of: {', '.join(OnDoubt)}.")
-        on_doubt = OnDoubt.RESEND.value
-    retry = _parse_retry(item, path, faults)
-    return MessageNode(node_id, kind.name, templates, retry, OnDoubt(on_doubt))
+    on_doubt = _parse_choice(item, "on_doubt", path, faults, default=OnDoubt.RESEND)
+    on_failure = _parse_choice(item, "on_failure", path, faults, default=OnFailure.FAIL)
+    ttl = _parse_ttl(item, path, faults)
+    retry = parse_retry(item, path, faults, default=retry)
+    return MessageNode(str(item.get("id")), kind.name, templates, retry, on_doubt, on_failure, ttl)
+
+
+def _parse_choice(item: dict[str, object], name: str, path: str, faults: Faults, *, default: Choice) -> Choice:
+    choices = type(default)
+    said = faults.typed(item, path, name, str, default=default.value)
+    if said not in list(choices):
+        faults.add(join(path, name), "invalid_choice", f"This must be one of: {', '.join(choices)}.")
+        return default
+    return choices(said)
+
+
+def _parse_ttl(item: dict[str, object], path: str, faults: Faults) -> timedelta | None:
+    if "ttl_s" not in item:
+        return None
+    seconds = item["ttl_s"]
+    if not is_number(seconds) or not 1 <= seconds <= LONGEST_TTL_S:
+        faults.add(join(path, "ttl_s"), "out_of_range", f"This must be a number of seconds from 1 to {LONGEST_TTL_S}.")
+        return None
+    return timedelta(seconds=seconds)
 
 
 def _parse_template(item: dict[str, object], field: TemplateField, path: str, faults: Faults) -> Template | None:
@@ -99,47 +123,3 @@ def _parse_template(item: dict[str, object], field: TemplateField, path: str, fa
         where = f"Line {error.line}: " if error.line is not None else ""
         faults.add(join(path, field.name), "liquid_syntax", f"{where}{error.message}")
         return None
-
-
-def _parse_retry(item: dict[str, object], path: str, faults: Faults) -> RetryPolicy:
-    standard = RetryPolicy()
-    raw = faults.typed(item, path, "retry", dict, default={})
-    path = join(path, "retry")
-    faults.unknown_fields(raw, path, {"max_attempts", "backoff", "intervals_s"})
-    attempts = faults.typed(raw, path, "max_attempts", int, default=standard.max_attempts)
-    if not 1 <= attempts <= MOST_ATTEMPTS:
-        faults.add(join(path, "max_attempts"), "out_of_range", f"This must be from 1 to {MOST_ATTEMPTS}.")
-    if "backoff" in raw and "intervals_s" in raw:
-        faults.add(path, "invalid_retry", "A retry policy has either `backoff` or `intervals_s`, not both.")
-    intervals = faults.typed(raw, path, "intervals_s", list, default=[])
-    if raw.get("intervals_s") == []:
-        faults.add(join(path, "intervals_s"), "empty", "Name at least one interval.")
-    for index, seconds in enumerate(intervals):
-        _check_seconds(seconds, join(path, "intervals_s", index), faults)
-    backoff = faults.typed(raw, path, "backoff", dict, default={})
-    path = join(path, "backoff")
-    faults.unknown_fields(backoff, path, {"base_s", "factor", "cap_s"})
-    for name in ("base_s", "cap_s"):
-        if name in backoff:
-            _check_seconds(backoff[name], join(path, name), faults)
-    factor = backoff.get("factor", standard.factor)
-    if not _is_number(factor) or not 1 <= factor <= LARGEST_FACTOR:
-        faults.add(join(path, "factor"), "out_of_range", f"This must be a number from 1 to {LARGEST_FACTOR}.")
-    if faults.found:
-        return standard
-    return RetryPolicy(
-        max_attempts=attempts,
-        base=timedelta(seconds=backoff.get("base_s", standard.base.total_seconds())),
-        factor=float(factor),
-        cap=timedelta(seconds=backoff.get("cap_s", standard.cap.total_seconds())),
-        intervals=tuple(timedelta(seconds=seconds) for seconds in intervals),
-    )
-
-
-def _check_seconds(value: object, path: str, faults: Faults) -> None:
-    if not _is_number(value) or not 0 <= value <= LONGEST_INTERVAL_S:
-        faults.add(path, "out_of_range", f"This must be a number of seconds from 0 to {LONGEST_INTERVAL_S}.")
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)

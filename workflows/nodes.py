@@ -15,9 +15,19 @@ class OnDoubt(StrEnum):
     HOLD = "hold"
 
 
+class OnFailure(StrEnum):
+    """What becomes of the workflow when a node has failed for good."""
+
+    FAIL = "fail"
+    CONTINUE = "continue"
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a transient failure is tried again: by fixed intervals, or else by exponential backoff."""
+    """When a transient failure is tried again: by fixed intervals, or else by exponential backoff.
+
+    `cap` bounds the backoff, and how long a pause a provider may ask for.
+    """
 
     max_attempts: int = 3
     base: timedelta = timedelta(seconds=2)
@@ -28,13 +38,15 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class MessageNode:
-    """Sends one message over the channel that its type names."""
+    """Sends one message over the channel that its type names; not after `ttl`, counted from when it became ready."""
 
     id: str
     type: str
     templates: Mapping[str, Template]
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     on_doubt: OnDoubt = OnDoubt.RESEND
+    on_failure: OnFailure = OnFailure.FAIL
+    ttl: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

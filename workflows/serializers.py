@@ -33,11 +33,7 @@ def definition_details(definition: dict[str, Any]) -> dict[str, list[ErrorDetail
 
 
 class RetrySerializer(serializers.Serializer[Any]):
-    """When a transient failure is tried again (for the documentation; `workflows.node_parsing` reads it)."""
-
-    max_attempts = serializers.IntegerField(required=False, min_value=1, max_value=20, default=3)
-    backoff = serializers.DictField(child=serializers.FloatField(), required=False)
-    intervals_s = serializers.ListField(child=serializers.FloatField(), required=False)
+    """When a transient failure is tried again (`notifyflow.api` documents it, `workflows.retry_policies` reads it)."""
 
 
 class NodeSerializer(serializers.Serializer[Any]):
@@ -53,6 +49,8 @@ class NodeSerializer(serializers.Serializer[Any]):
     duration = serializers.CharField(required=False)
     retry = RetrySerializer(required=False)
     on_doubt = serializers.ChoiceField(choices=["resend", "hold"], required=False)
+    on_failure = serializers.ChoiceField(choices=["fail", "continue"], required=False)
+    ttl_s = serializers.FloatField(required=False, min_value=1)
 
 
 class EdgeSerializer(serializers.Serializer[Any]):
@@ -82,6 +80,7 @@ class WorkflowBodySerializer(serializers.Serializer[Workflow]):
     nodes = NodeSerializer(many=True)
     edges = EdgeSerializer(many=True, required=False)
     strict_variables = serializers.BooleanField(required=False)
+    retry = RetrySerializer(required=False, help_text="The policy of each message node that names none.")
 
     # Shown but not taken: a body that was read can be changed and sent back as it is.
     READ_ONLY = frozenset({"id", "is_active", "version", "created_at", "updated_at"})
@@ -148,12 +147,18 @@ class WorkflowSerializer(serializers.ModelSerializer[Workflow]):
     nodes = NodeSerializer(many=True, read_only=True)
     edges = EdgeSerializer(many=True, read_only=True)
     strict_variables = serializers.BooleanField(read_only=True)
+    retry = RetrySerializer(
+        read_only=True, help_text="The policy of each message node that names none, if one was given."
+    )
+
+    # What an answer may leave out, for the documentation.
+    SOMETIMES = frozenset({"retry"})
 
     class Meta:
         model = Workflow
         fields = [
             "id", "key", "name", "priority", "is_active", "version", "entry_node_id", "nodes", "edges",
-            "strict_variables", "created_at", "updated_at",
+            "strict_variables", "retry", "created_at", "updated_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -171,6 +176,7 @@ class WorkflowSerializer(serializers.ModelSerializer[Workflow]):
             "nodes": definition["nodes"],
             "edges": definition["edges"],
             "strict_variables": definition["strict_variables"],
+            **({"retry": definition["retry"]} if "retry" in definition else {}),
             "created_at": self.fields["created_at"].to_representation(instance.created_at),
             "updated_at": self.fields["updated_at"].to_representation(instance.updated_at),
         }

@@ -6,13 +6,17 @@ from datetime import timedelta
 from typing import Any
 
 from workflows.durations import DurationInvalid, parse_duration
+from workflows.faults import Faults
 from workflows.node_types import DELAY
 from workflows.nodes import RetryPolicy
+from workflows.retry_policies import PRESETS, parse_retry
 
 UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 ICONS = {"email": "mail", "sms": "sms", DELAY: "schedule", "push": "notifications", "in_app": "inbox",
          "webhook": "webhook", "chat": "chat", "digest": "stacks"}  # fmt: skip
 OTHER_ICON = "bolt"
+# Texts of a node that are not said to anybody: `timing` has them in words.
+NOT_SAID = {"id", "type", "duration", "retry", "on_doubt", "on_failure"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ def describe(definition: Mapping[str, Any]) -> list[NodeWords]:
     exits: dict[str, list[Exit]] = {}
     for edge in definition.get("edges", []):
         exits.setdefault(edge["from"], []).append(Exit(edge["to"], edge.get("when") or ""))
+    by_default = definition.get("retry")
     return [
         NodeWords(
             id=node["id"],
@@ -48,11 +53,9 @@ def describe(definition: Mapping[str, Any]) -> list[NodeWords]:
             icon=icon_of(node["type"]),
             is_entry=node["id"] == definition["entry_node_id"],
             texts=tuple(
-                (name, value)
-                for name, value in node.items()
-                if name not in ("id", "type", "on_doubt", "duration") and isinstance(value, str)
+                (name, value) for name, value in node.items() if name not in NOT_SAID and isinstance(value, str)
             ),
-            timing=_delay(node) if node["type"] == DELAY else _retry(node),
+            timing=_delay(node) if node["type"] == DELAY else _sending(node, by_default),
             exits=tuple(exits.get(node["id"], ())),
         )
         for node in definition["nodes"]
@@ -90,24 +93,32 @@ def _delay(node: Mapping[str, Any]) -> str:
         return f"waits {node['duration']}"
 
 
-def _retry(node: Mapping[str, Any]) -> str:
-    standard = RetryPolicy()
-    retry = node.get("retry", {})
-    attempts = retry.get("max_attempts", standard.max_attempts)
-    words = _counted(attempts, "attempt")
-    if attempts > 1:
-        words += f", {_waits(retry, standard)}"
+def _sending(node: Mapping[str, Any], by_default: Any) -> str:
+    """Say when a message is tried again, how long it is worth sending, and what follows when nothing helps."""
+    said = node.get("retry", by_default)
+    words = _retry(said)
+    if isinstance(said, str) and said in PRESETS:
+        words += f" ({said})"
+    ttl = node.get("ttl_s")
+    if isinstance(ttl, int | float):
+        words += f"; dropped {in_words(timedelta(seconds=ttl))} after its turn came"
     if node.get("on_doubt") == "hold":
         words += "; held when it is unknown whether it was sent"
+    if node.get("on_failure") == "continue":
+        words += "; the workflow goes on when it fails"
     return words
 
 
-def _waits(retry: Mapping[str, Any], standard: RetryPolicy) -> str:
-    if "intervals_s" in retry:
-        waits = [in_words(timedelta(seconds=seconds)) for seconds in retry["intervals_s"]]
-        return f"after {', '.join(waits)}"
-    backoff = retry.get("backoff", {})
-    base = timedelta(seconds=backoff.get("base_s", standard.base.total_seconds()))
-    cap = timedelta(seconds=backoff.get("cap_s", standard.cap.total_seconds()))
-    factor = backoff.get("factor", standard.factor)
-    return f"after {in_words(base)}, then {factor:g} times as long each time, {in_words(cap)} at most"
+def _retry(said: Any) -> str:
+    """Put a policy into words, also one that could not be stored: as the default then."""
+    policy = parse_retry({} if said is None else {"retry": said}, "", Faults(), default=RetryPolicy())
+    attempts = _counted(policy.max_attempts, "attempt")
+    return attempts if policy.max_attempts == 1 else f"{attempts}, {_waits(policy)}"
+
+
+def _waits(policy: RetryPolicy) -> str:
+    if policy.intervals:
+        return f"after {', '.join(in_words(interval) for interval in policy.intervals)}"
+    return (
+        f"after {in_words(policy.base)}, then {policy.factor:g} times as long each time, {in_words(policy.cap)} at most"
+    )

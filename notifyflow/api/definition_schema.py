@@ -6,9 +6,10 @@ from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.plumbing import ResolvedComponent
 
 from workflows.durations import LONGEST_DELAY
-from workflows.node_parsing import LARGEST_FACTOR, LONGEST_INTERVAL_S, MOST_ATTEMPTS
+from workflows.node_parsing import LONGEST_TTL_S
 from workflows.node_types import DELAY, MessageType, known_names, message_type
-from workflows.nodes import OnDoubt, RetryPolicy
+from workflows.nodes import OnDoubt, OnFailure, RetryPolicy
+from workflows.retry_policies import LARGEST_FACTOR, LONGEST_INTERVAL_S, MOST_ATTEMPTS, PRESETS
 
 NODE_ID = {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_-]{0,63}$"}
 LIQUID = {"type": "string", "description": "A Liquid template."}
@@ -16,7 +17,7 @@ SECONDS = {"type": "number", "minimum": 0, "maximum": LONGEST_INTERVAL_S}
 
 
 def retry_schema() -> dict[str, Any]:
-    """Return what `retry` may hold: growing pauses or fixed ones, not both."""
+    """Return what `retry` may hold: a preset's name, or growing pauses or fixed ones, not both."""
     standard = RetryPolicy()
     backoff = {
         "type": "object",
@@ -28,7 +29,13 @@ def retry_schema() -> dict[str, Any]:
         },
         "additionalProperties": False,
     }
-    return {
+    preset = {
+        "type": "string",
+        "enum": list(PRESETS),
+        "description": "`none`: one attempt. `standard`: three, 2 and 4 seconds apart. `quick`: four, after 2, 4 and 8 "
+        "seconds. `patient`: five, after 1, 5, 15 and 60 minutes.",
+    }
+    free_form = {
         "type": "object",
         "description": "When a transient failure is tried again: after `intervals_s`, or else by `backoff`.",
         "properties": {
@@ -44,6 +51,7 @@ def retry_schema() -> dict[str, Any]:
         "not": {"required": ["backoff", "intervals_s"]},
         "additionalProperties": False,
     }
+    return {"oneOf": [preset, free_form]}
 
 
 def message_schema(kind: MessageType, *, retry: dict[str, str]) -> dict[str, Any]:
@@ -57,6 +65,19 @@ def message_schema(kind: MessageType, *, retry: dict[str, str]) -> dict[str, Any
         "enum": [each.value for each in OnDoubt],
         "default": OnDoubt.RESEND.value,
         "description": "What becomes of a message when its worker died before it knew whether it was sent.",
+    }
+    properties["on_failure"] = {
+        "type": "string",
+        "enum": [each.value for each in OnFailure],
+        "default": OnFailure.FAIL.value,
+        "description": "What becomes of the workflow when the node fails for good: it ends, or it goes on along the "
+        "edges whose `when` holds, which can name `steps.<id>.failed` and `steps.<id>.error.code`.",
+    }
+    properties["ttl_s"] = {
+        "type": "number",
+        "minimum": 1,
+        "maximum": LONGEST_TTL_S,
+        "description": "The message is dropped so many seconds after the node became ready.",
     }
     required = ["id", "type", *(field.name for field in kind.fields if field.is_required and field.default is None)]
     schema: dict[str, Any] = {
@@ -104,18 +125,29 @@ class NodeExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call
 
     def map_serializer(self, auto_schema: Any, direction: str) -> dict[str, Any]:
         """Return the choice, having registered what there is to choose from."""
-        retry = self._component(auto_schema, "RetryPolicy", retry_schema())
+        retry = _component(auto_schema, "RetryPolicy", retry_schema())
         mapping = {}
         for name in known_names():
             kind = message_type(name)
             schema = delay_schema() if kind is None else message_schema(kind, retry=retry)
-            mapping[name] = self._component(auto_schema, f"{name.title().replace('_', '')}Node", schema)["$ref"]
+            mapping[name] = _component(auto_schema, f"{name.title().replace('_', '')}Node", schema)["$ref"]
         return {
             "oneOf": [{"$ref": reference} for reference in mapping.values()],
             "discriminator": {"propertyName": "type", "mapping": mapping},
         }
 
-    def _component(self, auto_schema: Any, name: str, schema: dict[str, Any]) -> dict[str, str]:
-        component = ResolvedComponent(name=name, type=ResolvedComponent.SCHEMA, schema=schema, object=name)  # type: ignore[no-untyped-call]  # spectacular's own is not annotated
-        auto_schema.registry.register_on_missing(component)
-        return component.ref
+
+class RetryExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]  # spectacular registers subclasses by an untyped hook
+    """A workflow's `retry` is what a node's may be."""
+
+    target_class = "workflows.serializers.RetrySerializer"
+
+    def map_serializer(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        """Return the reference to the one schema."""
+        return _component(auto_schema, "RetryPolicy", retry_schema())
+
+
+def _component(auto_schema: Any, name: str, schema: dict[str, Any]) -> dict[str, str]:
+    component = ResolvedComponent(name=name, type=ResolvedComponent.SCHEMA, schema=schema, object=name)  # type: ignore[no-untyped-call]  # spectacular's own is not annotated
+    auto_schema.registry.register_on_missing(component)
+    return component.ref

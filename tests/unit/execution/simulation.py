@@ -21,7 +21,8 @@ class Plan:
     """What will come of each node, decided beforehand.
 
     `taken` names the edges whose condition holds, `retries` the wait after each transient failure of a node, `failing`
-    the nodes that fail for good after those, `took` how long each send takes.
+    the nodes that fail for good after those, `continuing` those that let the run go on then, `took` how long each send
+    takes.
     """
 
     graph: Graph
@@ -29,6 +30,7 @@ class Plan:
     retries: Mapping[str, tuple[timedelta, ...]]
     failing: frozenset[str] = frozenset()
     took: timedelta = timedelta(0)
+    continuing: frozenset[str] = frozenset()
 
     def outcome(self, node_id: str, ready: Ready, *, now: datetime) -> Outcome:
         """Return what comes of the node when a worker looks at it."""
@@ -37,7 +39,9 @@ class Plan:
             return engine.Succeeded(self.taken) if ready.is_waiting else engine.Waiting(ready.at + node.delay)
         if ready.failures < len(self.retries[node_id]):
             return engine.Retrying(now + self.retries[node_id][ready.failures])
-        return engine.Failed() if node_id in self.failing else engine.Succeeded(self.taken)
+        if node_id not in self.failing:
+            return engine.Succeeded(self.taken)
+        return engine.Continued(self.taken) if node_id in self.continuing else engine.Failed()
 
     def without_failure_of(self, *node_ids: str) -> "Plan":
         """Return the plan in which these nodes don't fail for good."""
@@ -62,7 +66,7 @@ class Move:
 
     @property
     def has_ended_node(self) -> bool:
-        return isinstance(self.outcome, engine.Succeeded | engine.Failed)
+        return isinstance(self.outcome, engine.Succeeded | engine.Failed | engine.Continued)
 
 
 def begun(plan: Plan) -> RunState:
@@ -98,18 +102,23 @@ def stored(state: RunState) -> RunState:
 
 
 @st.composite
-def plans(draw: st.DrawFn, *, may_fail: bool = False) -> Plan:
-    """Draw a graph and what comes of its nodes."""
+def plans(draw: st.DrawFn, *, may_fail: bool = False, may_continue: bool = False) -> Plan:
+    """Draw a graph and what comes of its nodes; with `may_continue` some may fail and the run goes on.
+
+    Of a plan that may do both, some failures end the run.
+    """
     graph = draw(graphs())
     nodes = list(graph.nodes)
     keys = [edge.key for edges in graph.outgoing.values() for edge in edges]
     taken = zip(keys, draw(bytes_for(len(keys))), strict=True)
     retries = zip(nodes, draw(bytes_for(len(nodes))), strict=True)
-    failing = zip(nodes, draw(bytes_for(len(nodes))), strict=True) if may_fail else ()
+    failing = zip(nodes, draw(bytes_for(len(nodes))), strict=True) if may_fail or may_continue else ()
+    continuing = zip(nodes, draw(bytes_for(len(nodes))), strict=True) if may_continue else ()
     return Plan(
         graph,
         taken=frozenset(key for key, number in taken if number < 160),
         retries={node_id: tuple([WAITS[number % 4]] * (number // 64)) for node_id, number in retries},
         failing=frozenset(node_id for node_id, number in failing if number >= 160),
         took=draw(st.sampled_from(WAITS)),
+        continuing=frozenset(node_id for node_id, number in continuing if number >= 128 or not may_fail),
     )

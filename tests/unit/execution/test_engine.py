@@ -12,7 +12,7 @@ from workflows.graph import Graph
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
-SUCCEEDED, SKIPPED, FAILED = NodeEnd.SUCCEEDED, NodeEnd.SKIPPED, NodeEnd.FAILED
+SUCCEEDED, SKIPPED, FAILED, CONTINUED = NodeEnd.SUCCEEDED, NodeEnd.SKIPPED, NodeEnd.FAILED, NodeEnd.CONTINUED
 
 
 def succeed(graph: Graph, state: RunState, node_id: str, *taken: str, at: datetime = NOON) -> RunState:
@@ -156,7 +156,7 @@ def test_a_retry_lets_the_message_beside_it_go_first() -> None:
 
     assert next_id(graph, state) == "n"
     state = succeed(graph, state, "n")
-    assert engine.next_node(graph, state) == ("m", Ready(NOON + SECOND, failures=1))
+    assert engine.next_node(graph, state) == ("m", Ready(NOON + SECOND, failures=1, since=NOON))
 
 
 def test_each_retry_counts_one_more_failure() -> None:
@@ -167,7 +167,7 @@ def test_each_retry_counts_one_more_failure() -> None:
         at = NOON + number * SECOND
         state = engine.advance(graph, state, node_id="a", outcome=engine.Retrying(at), at=NOON)
 
-    assert state.ready == {"a": Ready(NOON + 3 * SECOND, failures=3)}
+    assert state.ready == {"a": Ready(NOON + 3 * SECOND, failures=3, since=NOON)}
 
 
 def test_a_failure_ends_the_run_and_leaves_open_what_was_ready_beside_it() -> None:
@@ -179,7 +179,7 @@ def test_a_failure_ends_the_run_and_leaves_open_what_was_ready_beside_it() -> No
     assert engine.next_node(graph, state) is None
     assert engine.failed_node(state) == "b"
     assert (state.is_over, state.has_failed) == (True, True)
-    assert state == RunState({"a": SUCCEEDED, "b": FAILED}, {"a>b": True, "a>c": True}, {"c": Ready(NOON)})
+    assert state == RunState({"a": SUCCEEDED, "b": FAILED}, {"a>b": True, "a>c": True}, {"c": Ready(NOON)}, NOON)
 
 
 def test_a_redrive_opens_the_failed_node_with_all_its_attempts() -> None:
@@ -193,10 +193,50 @@ def test_a_redrive_opens_the_failed_node_with_all_its_attempts() -> None:
 
     assert engine.failed_node(state) is None
     assert state.ended == {"a": SUCCEEDED}
-    assert state.ready == {"c": Ready(NOON), "b": Ready(later, failures=0, doubts_accepted=2)}
+    assert state.ready == {"c": Ready(NOON), "b": Ready(later, failures=0, doubts_accepted=2, since=NOON)}
+    assert state.failed_since is None
     assert next_id(graph, state) == "c"
     state = succeed(graph, succeed(graph, succeed(graph, state, "c"), "b"), "d")
     assert state.ended == dict.fromkeys("acbd", SUCCEEDED)
+
+
+def test_a_node_that_lets_the_run_go_on_leads_on_as_one_that_succeeded() -> None:
+    graph = graph_of("abcd", "a>b", "a>c", "b>d")
+    before = engine.start(graph, at=NOON)
+
+    after = engine.advance(graph, before, node_id="a", outcome=engine.Continued(frozenset({"a>c"})), at=NOON + SECOND)
+
+    assert after.ended == {"a": CONTINUED, "b": SKIPPED, "d": SKIPPED}
+    assert after.edges == {"a>b": False, "a>c": True, "b>d": False}
+    assert after.ready == {"c": Ready(NOON + SECOND)}
+    assert (after.is_over, after.has_failed, engine.failed_node(after)) == (False, False, None)
+    assert engine.continued_nodes(graph, after) == ["a"]
+    assert engine.reopen(after, at=NOON, doubts_accepted=0) == after
+
+
+def test_a_join_runs_on_what_failed_and_let_the_run_go_on() -> None:
+    graph = graph_of("abcj", "a>b", "a>c", "b>j", "c>j")
+    state = succeed(graph, engine.start(graph, at=NOON), "a")
+    state = engine.advance(graph, state, node_id="b", outcome=engine.Continued(frozenset({"b>j"})), at=NOON)
+
+    assert next_id(graph, state) == "c"
+    state = succeed(graph, state, "c", "none")
+
+    assert next_id(graph, state) == "j"
+
+
+def test_a_node_stays_as_old_as_it_is_through_retries_and_a_redrive() -> None:
+    graph = graph_of("a")
+    state = engine.start(graph, at=NOON)
+    for number in (1, 2):
+        at = NOON + number * SECOND
+        state = engine.advance(graph, state, node_id="a", outcome=engine.Retrying(at), at=NOON)
+    state = engine.from_json(engine.to_json(fail(graph, state, "a")))
+
+    state = engine.from_json(engine.to_json(engine.reopen(state, at=NOON + 9 * SECOND, doubts_accepted=0)))
+
+    assert state.ready["a"] == Ready(NOON + 9 * SECOND, since=NOON)
+    assert state.ready["a"].first_at == NOON
 
 
 def test_accepted_doubts_outlast_a_retry() -> None:
@@ -205,7 +245,7 @@ def test_accepted_doubts_outlast_a_retry() -> None:
 
     state = engine.advance(graph, state, node_id="a", outcome=engine.Retrying(NOON + SECOND), at=NOON)
 
-    assert state.ready == {"a": Ready(NOON + SECOND, failures=1, doubts_accepted=2)}
+    assert state.ready == {"a": Ready(NOON + SECOND, failures=1, doubts_accepted=2, since=NOON)}
 
 
 def test_a_redrive_of_a_run_that_has_not_failed_changes_nothing() -> None:
@@ -216,7 +256,7 @@ def test_a_redrive_of_a_run_that_has_not_failed_changes_nothing() -> None:
 
 @pytest.mark.parametrize(
     "outcome",
-    [engine.Succeeded(), engine.Waiting(NOON), engine.Retrying(NOON), engine.Failed()],
+    [engine.Succeeded(), engine.Waiting(NOON), engine.Retrying(NOON), engine.Failed(), engine.Continued()],
     ids=lambda outcome: type(outcome).__name__,
 )
 @pytest.mark.parametrize("node_id", ["a", "b", "c", "x"], ids=["succeeded", "failed", "not reached", "unknown"])
@@ -230,20 +270,28 @@ def test_an_outcome_of_a_node_that_is_not_ready_is_refused(node_id: str, outcome
 
 def test_stored_state_holds_only_what_differs_from_a_fresh_node() -> None:
     state = RunState(
-        ended={"a": SUCCEEDED, "b": SKIPPED, "c": FAILED},
+        ended={"a": SUCCEEDED, "b": SKIPPED, "c": FAILED, "f": CONTINUED},
         edges={"a>b": False, "a>c": True},
-        ready={"d": Ready(NOON), "e": Ready(NOON, failures=2, is_waiting=True, doubts_accepted=1)},
+        ready={"d": Ready(NOON), "e": Ready(NOON, failures=2, is_waiting=True, doubts_accepted=1, since=NOON)},
+        failed_since=NOON,
     )
 
     stored = engine.to_json(state)
 
     assert stored == {
-        "ended": {"a": "succeeded", "b": "skipped", "c": "failed"},
+        "ended": {"a": "succeeded", "b": "skipped", "c": "failed", "f": "continued"},
         "edges": {"a>b": False, "a>c": True},
         "ready": {
             "d": {"at": "2025-03-01T12:00:00+00:00"},
-            "e": {"at": "2025-03-01T12:00:00+00:00", "failures": 2, "is_waiting": True, "doubts_accepted": 1},
+            "e": {
+                "at": "2025-03-01T12:00:00+00:00",
+                "failures": 2,
+                "is_waiting": True,
+                "doubts_accepted": 1,
+                "since": "2025-03-01T12:00:00+00:00",
+            },
         },
+        "failed_since": "2025-03-01T12:00:00+00:00",
     }
     assert engine.from_json(stored) == state
 

@@ -1,6 +1,7 @@
 """What holds for every graph and every course of a run (DESIGN sections 4 and 7)."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,6 +14,8 @@ from workflows.graph import Graph, build_graph
 from workflows.nodes import DelayNode
 
 HOUR = timedelta(hours=1)
+# A node that ended so leads on along its edges.
+LEADING_ON = {NodeEnd.SUCCEEDED, NodeEnd.CONTINUED}
 
 
 def expected_ends(plan: Plan) -> dict[str, NodeEnd]:
@@ -24,10 +27,17 @@ def expected_ends(plan: Plan) -> dict[str, NodeEnd]:
             if any(edge.source not in ends for edge in incoming):
                 continue
             is_live = node_id == plan.graph.entry or any(
-                edge.key in plan.taken and ends[edge.source] is NodeEnd.SUCCEEDED for edge in incoming
+                edge.key in plan.taken and ends[edge.source] in LEADING_ON for edge in incoming
             )
-            ends[node_id] = NodeEnd.SUCCEEDED if is_live else NodeEnd.SKIPPED
+            ends[node_id] = live_end(plan, node_id) if is_live else NodeEnd.SKIPPED
     return ends
+
+
+def live_end(plan: Plan, node_id: str) -> NodeEnd:
+    """Return how a node that is reached ends; one that ends the run counts as mended by a redrive."""
+    is_message = not isinstance(plan.graph.nodes[node_id], DelayNode)
+    goes_on = is_message and node_id in plan.failing & plan.continuing
+    return NodeEnd.CONTINUED if goes_on else NodeEnd.SUCCEEDED
 
 
 def expected_times(plan: Plan) -> dict[str, datetime]:
@@ -41,7 +51,7 @@ def expected_times(plan: Plan) -> dict[str, datetime]:
             node = plan.graph.nodes[node_id]
             own = node.delay if isinstance(node, DelayNode) else sum(plan.retries[node_id], timedelta(0))
             reached = max((times[parent] for parent in parents), default=BEGIN)
-            times[node_id] = reached + own if ends[node_id] is NodeEnd.SUCCEEDED else reached
+            times[node_id] = reached + own if ends[node_id] in LEADING_ON else reached
     return times
 
 
@@ -66,7 +76,7 @@ def redriven_to_the_end(plan: Plan) -> list[Move]:
     return moves
 
 
-@given(plans())
+@given(plans(may_continue=True))
 def test_every_node_ends_exactly_once(plan: Plan) -> None:
     moves = carry(plan, begun(plan))
 
@@ -75,18 +85,18 @@ def test_every_node_ends_exactly_once(plan: Plan) -> None:
     assert moves[-1].after.ready == {}
 
 
-@given(plans())
+@given(plans(may_continue=True))
 def test_every_edge_is_decided_once_the_run_is_over(plan: Plan) -> None:
     end = carry(plan, begun(plan))[-1].after
 
     assert end.edges == {
-        edge.key: end.ended[node_id] is NodeEnd.SUCCEEDED and edge.key in plan.taken
+        edge.key: end.ended[node_id] in LEADING_ON and edge.key in plan.taken
         for node_id, edges in plan.graph.outgoing.items()
         for edge in edges
     }
 
 
-@given(plans(may_fail=True))
+@given(plans(may_fail=True, may_continue=True))
 def test_a_failure_for_good_ends_the_run_at_once(plan: Plan) -> None:
     moves = carry(plan, begun(plan))
 
@@ -100,7 +110,25 @@ def test_a_failure_for_good_ends_the_run_at_once(plan: Plan) -> None:
         assert moves[-1].skipped == []
 
 
-@given(plans(may_fail=True))
+@given(plans(may_fail=True, may_continue=True))
+def test_the_nodes_that_failed_while_the_run_went_on_are_named_in_definition_order(plan: Plan) -> None:
+    end = redriven_to_the_end(plan)[-1].after
+
+    reached = {node_id for node_id, how in expected_ends(plan).items() if how is NodeEnd.CONTINUED}
+    assert engine.continued_nodes(plan.graph, end) == [node_id for node_id in plan.graph.nodes if node_id in reached]
+
+
+@given(plans(may_fail=True, may_continue=True))
+def test_a_node_stays_as_old_as_it_is_through_retries_and_redrives(plan: Plan) -> None:
+    opened: dict[str, datetime] = {plan.graph.entry: BEGIN}
+
+    for move in redriven_to_the_end(plan):
+        if not move.ready.is_waiting:
+            assert move.ready.first_at == opened[move.node_id]
+        opened |= {node_id: ready.at for node_id, ready in new_ready(move).items()}
+
+
+@given(plans(may_fail=True, may_continue=True))
 def test_redrives_carry_a_failed_run_to_the_end_of_one_that_never_failed(plan: Plan) -> None:
     moves = redriven_to_the_end(plan)
 
@@ -109,28 +137,28 @@ def test_redrives_carry_a_failed_run_to_the_end_of_one_that_never_failed(plan: P
     assert moves[-1].after.ended == expected_ends(plan)
 
 
-@given(plans(may_fail=True))
-def test_a_node_that_succeeded_never_runs_again(plan: Plan) -> None:
+@given(plans(may_fail=True, may_continue=True))
+def test_a_node_that_ended_never_runs_again_unless_it_is_redriven(plan: Plan) -> None:
     succeeded: set[str] = set()
 
     for move in redriven_to_the_end(plan):
         assert move.node_id not in succeeded
         assert succeeded.isdisjoint(move.after.ready)
-        if isinstance(move.outcome, engine.Succeeded):
+        if isinstance(move.outcome, engine.Succeeded | engine.Continued):
             succeeded.add(move.node_id)
 
 
-@given(plans(may_fail=True))
+@given(plans(may_fail=True, may_continue=True))
 def test_nothing_is_ready_before_every_incoming_edge_is_decided_and_one_is_taken(plan: Plan) -> None:
     for move in redriven_to_the_end(plan):
         for node_id in move.after.ready.keys() - {plan.graph.entry}:
             incoming = plan.graph.incoming[node_id]
             decided = [move.after.edges[edge.key] for edge in incoming]
             assert any(decided)
-            assert {move.after.ended[edge.source] for edge in incoming} <= {NodeEnd.SUCCEEDED, NodeEnd.SKIPPED}
+            assert {move.after.ended[edge.source] for edge in incoming} <= {*LEADING_ON, NodeEnd.SKIPPED}
 
 
-@given(plans(may_fail=True))
+@given(plans(may_fail=True, may_continue=True))
 def test_a_node_is_skipped_as_soon_as_all_its_incoming_edges_are_dead(plan: Plan) -> None:
     for move in redriven_to_the_end(plan):
         dead = {
@@ -141,7 +169,7 @@ def test_a_node_is_skipped_as_soon_as_all_its_incoming_edges_are_dead(plan: Plan
         assert {node_id for node_id, end in move.after.ended.items() if end is NodeEnd.SKIPPED} == dead
 
 
-@given(plans())
+@given(plans(may_continue=True))
 def test_the_earliest_ready_node_runs_first_and_ties_in_definition_order(plan: Plan) -> None:
     for move in carry(plan, begun(plan)):
         order = sorted(
@@ -150,9 +178,9 @@ def test_the_earliest_ready_node_runs_first_and_ties_in_definition_order(plan: P
         assert (move.ready.at, list(plan.graph.nodes).index(move.node_id)) == order[0]
 
 
-@given(plans())
+@given(plans(may_continue=True))
 def test_a_delay_or_a_retry_holds_only_its_own_branch(plan: Plan) -> None:
-    instant = Plan(plan.graph, plan.taken, plan.retries)
+    instant = replace(plan, took=timedelta(0))
 
     moves = carry(instant, begun(instant))
 
@@ -164,22 +192,20 @@ def test_a_delay_or_a_retry_holds_only_its_own_branch(plan: Plan) -> None:
     assert ended_at == expected_times(instant)
 
 
-@given(plans())
+@given(plans(may_continue=True))
 def test_a_node_may_run_from_the_moment_its_last_incoming_edge_is_decided(plan: Plan) -> None:
     moves = carry(plan, begun(plan))
 
     opened = {node_id: (move.at, ready.at) for move in moves for node_id, ready in new_ready(move).items()}
     assert [since for since, at in opened.values()] == [at for since, at in opened.values()]
-    assert opened.keys() == {n for n, end in expected_ends(plan).items() if end is NodeEnd.SUCCEEDED} - {
-        plan.graph.entry
-    }
+    assert opened.keys() == {n for n, end in expected_ends(plan).items() if end in LEADING_ON} - {plan.graph.entry}
 
 
 def new_ready(move: Move) -> dict[str, engine.Ready]:
     return {node_id: ready for node_id, ready in move.after.ready.items() if node_id not in move.before.ready}
 
 
-@given(plans(may_fail=True))
+@given(plans(may_fail=True, may_continue=True))
 def test_failed_attempts_are_counted_until_the_node_ends(plan: Plan) -> None:
     attempts: Counter[str] = Counter()
 
@@ -188,11 +214,11 @@ def test_failed_attempts_are_counted_until_the_node_ends(plan: Plan) -> None:
         attempts[move.node_id] += isinstance(move.outcome, engine.Retrying)
 
 
-@given(plans(may_fail=True))
+@given(plans(may_fail=True, may_continue=True))
 def test_the_order_in_which_edges_are_listed_changes_nothing(plan: Plan) -> None:
     moves = carry(plan, begun(plan))
 
-    turned = carry(Plan(reversed_edges(plan.graph), plan.taken, plan.retries, plan.failing, plan.took), begun(plan))
+    turned = carry(replace(plan, graph=reversed_edges(plan.graph)), begun(plan))
 
     assert [(move.node_id, move.at, move.after) for move in turned] == [
         (move.node_id, move.at, move.after) for move in moves
@@ -204,12 +230,12 @@ def reversed_edges(graph: Graph) -> Graph:
     return build_graph(entry=graph.entry, nodes=graph.nodes.values(), edges=reversed(edges))
 
 
-@given(plans(may_fail=True))
+@given(plans(may_fail=True, may_continue=True))
 def test_resuming_from_the_stored_state_after_every_move_changes_nothing(plan: Plan) -> None:
     assert carry(plan, stored(begun(plan)), between=stored) == carry(plan, begun(plan))
 
 
-@given(plans(may_fail=True))
+@given(plans(may_fail=True, may_continue=True))
 def test_a_redrive_from_the_stored_state_changes_nothing(plan: Plan) -> None:
     end = last_state(plan, carry(plan, begun(plan)))
     mended = plan.without_failure_of(*plan.graph.nodes)
@@ -221,13 +247,14 @@ def test_a_redrive_from_the_stored_state_changes_nothing(plan: Plan) -> None:
     assert resumed == in_memory
 
 
-@given(plans(may_fail=True))
+@given(plans(may_fail=True, may_continue=True))
 def test_an_outcome_of_a_node_that_is_not_ready_is_refused(plan: Plan) -> None:
     outcomes: list[engine.Outcome] = [
         engine.Succeeded(plan.taken),
         engine.Waiting(BEGIN),
         engine.Retrying(BEGIN),
         engine.Failed(),
+        engine.Continued(plan.taken),
     ]
 
     for move in carry(plan, begun(plan)):
@@ -237,7 +264,7 @@ def test_an_outcome_of_a_node_that_is_not_ready_is_refused(plan: Plan) -> None:
                     engine.advance(plan.graph, move.after, node_id=node_id, outcome=outcome, at=BEGIN)
 
 
-@given(plans(may_fail=True))
+@given(plans(may_fail=True, may_continue=True))
 def test_no_move_changes_the_state_that_it_starts_from(plan: Plan) -> None:
     state = begun(plan)
 

@@ -7,8 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from execution.retry import JITTER_SHARE, delay_after, planned_wait
-from workflows.node_parsing import LARGEST_FACTOR, LONGEST_INTERVAL_S, MOST_ATTEMPTS
 from workflows.nodes import RetryPolicy
+from workflows.retry_policies import LARGEST_FACTOR, LONGEST_INTERVAL_S, MOST_ATTEMPTS, PRESETS
 
 # Dice that leave the planned wait as it is.
 EVEN = 0.5
@@ -94,6 +94,20 @@ def test_retry_after_does_not_shorten_an_interval_beyond_the_cap() -> None:
     policy = RetryPolicy(cap=seconds(60), intervals=(seconds(300),))
 
     assert wait_after(policy, retry_after=seconds(200)) == seconds(300)
+
+
+@pytest.mark.parametrize(("retry_after", "wait"), [(20, 60), (600, 600), (7200, 3600), (30 * 3600, 3600)])
+def test_a_longer_retry_after_wins_over_an_interval_up_to_the_cap(retry_after: float, wait: float) -> None:
+    policy = PRESETS["patient"]
+
+    assert wait_after(policy, retry_after=seconds(retry_after)) == seconds(wait)
+
+
+def test_a_policy_that_names_longer_intervals_than_the_cap_takes_a_pause_as_long() -> None:
+    policy = RetryPolicy(intervals=(seconds(60), seconds(6 * 3600)))
+
+    assert wait_after(policy, retry_after=seconds(5 * 3600)) == seconds(5 * 3600)
+    assert wait_after(policy, retry_after=seconds(7 * 3600)) == seconds(6 * 3600)
 
 
 # What a definition can say.

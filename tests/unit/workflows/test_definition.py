@@ -105,11 +105,11 @@ class TestFields:
 
         assert found(raw) == [("name", "unknown_field"), ("zoo", "unknown_field")]
         assert faults(raw)[0].message == (
-            "There is no such field here; known are: edges, entry_node_id, nodes, strict_variables."
+            "There is no such field here; known are: edges, entry_node_id, nodes, retry, strict_variables."
         )
 
     def test_the_fields_are_those_that_a_version_keeps(self) -> None:
-        assert FIELDS == ("entry_node_id", "nodes", "edges", "strict_variables")
+        assert FIELDS == ("entry_node_id", "nodes", "edges", "strict_variables", "retry")
 
     @pytest.mark.parametrize("value", WRONG_FOR_A_STRING)
     def test_the_entry_is_a_string(self, value: object) -> None:

@@ -13,11 +13,17 @@ from workflows.definition import FIELDS, parse_definition
 from workflows.faults import DefinitionInvalid
 
 VALID: dict[str, Any] = definition(
-    {**EMAIL, "html_body": "<p>{{ a }}</p>", "to": "{{ recipient.email }}", "on_doubt": "hold"},
+    {
+        **EMAIL,
+        "html_body": "<p>{{ a }}</p>",
+        "to": "{{ recipient.email }}",
+        "on_doubt": "hold",
+        "on_failure": "continue",
+    },
     DELAY,
     {**SMS, "retry": {"max_attempts": 5, "intervals_s": [60, 300]}},
     {"id": "pause", "type": "delay", "delay_ms": 5},
-    {**SMS, "id": "last", "retry": {"backoff": {"base_s": 2, "factor": 2, "cap_s": 60}}},
+    {**SMS, "id": "last", "retry": {"backoff": {"base_s": 2, "factor": 2, "cap_s": 60}}, "ttl_s": 300},
     edges=[
         ("mail", "wait"),
         ("wait", "text", "order.total > 10"),
@@ -26,14 +32,44 @@ VALID: dict[str, Any] = definition(
         ("pause", "last"),
     ],
     strict_variables=False,
+    retry="patient",
 )
 
 # Words that mean something in a definition, so that nonsense gets further than the first check.
 ROOT_NAMES = [*FIELDS, "name"]
-NODE_NAMES = ["id", "type", "to", "subject", "body", "html_body", "delay_ms", "duration", "retry", "on_doubt"]
+NODE_NAMES = [
+    "id",
+    "type",
+    "to",
+    "subject",
+    "body",
+    "html_body",
+    "delay_ms",
+    "duration",
+    "retry",
+    "on_doubt",
+    "on_failure",
+    "ttl_s",
+]
 RETRY_NAMES = ["max_attempts", "backoff", "intervals_s", "base_s", "factor", "cap_s"]
 NAMES = [*ROOT_NAMES, *NODE_NAMES, *RETRY_NAMES, "from", "when"]
-WORDS = ["", "mail", "text", "wait", "email", "sms", "delay", "hold", "PT1H", "P1M", "{{ a", "{% if", "a ==", "a>b"]
+WORDS = [
+    "",
+    "mail",
+    "text",
+    "wait",
+    "email",
+    "sms",
+    "delay",
+    "hold",
+    "patient",
+    "PT1H",
+    "P1M",
+    "{{ a",
+    "{% if",
+    "a ==",
+    "a>b",
+]
 
 texts = st.sampled_from(WORDS) | st.text(st.characters(), max_size=20)
 numbers = st.integers() | st.floats() | st.sampled_from([0, -1, 10**30, -(10**400)])

@@ -7,8 +7,9 @@ import pytest
 
 from tests.factories import EMAIL, SMS, definition
 from tests.unit.workflows.reading import faults, found_in, parsed_delay, parsed_message
-from workflows.node_parsing import LONGEST_INTERVAL_S
-from workflows.nodes import DelayNode, OnDoubt, RetryPolicy
+from workflows.node_parsing import LONGEST_TTL_S
+from workflows.nodes import DelayNode, OnDoubt, OnFailure, RetryPolicy
+from workflows.retry_policies import LONGEST_INTERVAL_S
 
 ANN = {"recipient": {"name": "Ann", "email": "ann@example.org", "phone": "+14155552671"}}
 
@@ -194,6 +195,34 @@ class TestMessage:
     def test_the_word_for_doubt_is_a_string(self, value: object) -> None:
         assert found_in(email(on_doubt=value)) == [("nodes.1.on_doubt", "invalid_type")]
 
+    def test_a_failure_ends_the_workflow_unless_told_otherwise(self) -> None:
+        assert parsed_message(EMAIL).on_failure is OnFailure.FAIL
+        assert parsed_message(EMAIL, on_failure="fail").on_failure is OnFailure.FAIL
+        assert parsed_message(EMAIL, on_failure="continue").on_failure is OnFailure.CONTINUE
+
+    @pytest.mark.parametrize("value", ["", "CONTINUE", "ignore", "skip"])
+    def test_another_word_for_failure_is_refused(self, value: str) -> None:
+        assert found_in(email(on_failure=value)) == [("nodes.1.on_failure", "invalid_choice")]
+
+    @pytest.mark.parametrize("value", [5, True, None, [], {}])
+    def test_the_word_for_failure_is_a_string(self, value: object) -> None:
+        assert found_in(email(on_failure=value)) == [("nodes.1.on_failure", "invalid_type")]
+
+    @pytest.mark.parametrize("value", [1, 1.5, 300, LONGEST_TTL_S])
+    def test_it_may_be_worth_sending_for_so_many_seconds(self, value: float) -> None:
+        assert parsed_message(EMAIL, ttl_s=value).ttl == seconds(value)
+        assert parsed_message(EMAIL).ttl is None
+
+    @pytest.mark.parametrize(
+        "value", [0, 0.9, -1, LONGEST_TTL_S + 1, 10**1000, float("nan"), float("inf"), True, "300", None, [], {}]
+    )
+    def test_another_time_to_live_is_refused(self, value: object) -> None:
+        assert found_in(email(ttl_s=value)) == [("nodes.1.ttl_s", "out_of_range")]
+
+    @pytest.mark.parametrize("name", ["retry", "on_doubt", "on_failure", "ttl_s"])
+    def test_a_delay_has_no_such_field(self, name: str) -> None:
+        assert found_in(delay(delay_ms=5, **{name: "fail"})) == [(f"nodes.1.{name}", "unknown_field")]
+
 
 class TestRetry:
     @pytest.mark.parametrize(
@@ -223,7 +252,7 @@ class TestRetry:
     def test_it_may_be_left_out(self) -> None:
         assert parsed_message(SMS).retry == RetryPolicy()
 
-    @pytest.mark.parametrize("value", [5, True, None, "fast", [], [60]])
+    @pytest.mark.parametrize("value", [5, True, None, [], [60]])
     def test_it_is_an_object(self, value: object) -> None:
         assert found_in(email(retry=value)) == [("nodes.1.retry", "invalid_type")]
 

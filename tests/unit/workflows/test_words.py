@@ -40,10 +40,29 @@ def test_a_duration_in_words(duration: timedelta, words: str) -> None:
                 "held when it is unknown whether it was sent"
             ),
         ),
+        ({**EMAIL, "retry": "patient"}, "5 attempts, after 1 minute, 5 minutes, 15 minutes, 1 hour (patient)"),
+        ({**EMAIL, "retry": "none", "ttl_s": 300}, "1 attempt (none); dropped 5 minutes after its turn came"),
+        (
+            {**EMAIL, "retry": {"max_attempts": 1}, "on_failure": "continue"},
+            "1 attempt; the workflow goes on when it fails",
+        ),
     ],
 )
 def test_when_a_node_runs_in_words(node: dict[str, Any], timing: str) -> None:
     assert describe(definition(node))[0].timing == timing
+
+
+def test_a_workflows_policy_is_told_of_the_nodes_that_name_none() -> None:
+    mail, text = describe(definition(EMAIL, {**SMS, "retry": "none"}, retry="quick"))
+
+    assert mail.timing == "4 attempts, after 2 seconds, then 2 times as long each time, 1 hour at most (quick)"
+    assert text.timing == "1 attempt (none)"
+
+
+def test_policies_are_not_texts_that_are_said() -> None:
+    (mail,) = describe(definition({**EMAIL, "retry": "none", "on_failure": "continue", "on_doubt": "hold"}))
+
+    assert [name for name, _ in mail.texts] == ["subject", "body"]
 
 
 def test_a_node_tells_its_texts_and_where_it_leads() -> None:
