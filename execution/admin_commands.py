@@ -1,5 +1,6 @@
 """What operators do about triggers from the admin: cancel and redrive, one or many, with the outcome in words."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -9,8 +10,9 @@ from django.http import HttpRequest
 
 from accounts.audit import actor_of
 from execution.cancel import AlreadyFinished, Cancellation, cancel_trigger
+from execution.dead_letter_deeds import discard_letter, redrive_letter
 from execution.models import Step
-from execution.redrive import NotFailed, redrive_trigger
+from execution.redrive import REFUSALS, NotFailed, NotOpen, WhichVersion, redrive_trigger
 from triggers.models import Trigger
 
 
@@ -42,22 +44,76 @@ def canceled(cancellation: Cancellation) -> str:
         words.append(f"Already sent: {_named(cancellation.sent)}.")
     if cancellation.in_flight:
         words.append(f"Being sent at this moment, or in doubt: {_named(cancellation.in_flight)}.")
+    if cancellation.never and (cancellation.sent or cancellation.in_flight):
+        words.append(f"Never will be: {', '.join(cancellation.never)}.")
     if not cancellation.sent and not cancellation.in_flight:
         words.append("No message had been sent, and none will be.")
     return " ".join(words)
 
 
 def redrive_one(request: HttpRequest, trigger_id: UUID) -> Trigger | None:
-    """Redrive a trigger and say where it goes on; None, with the reason said, when it has not failed."""
+    """Redrive a trigger and say where it goes on; None, with the reason said, when it can't be redriven."""
     try:
         trigger = redrive_trigger(trigger_id, by=actor_of(request))
-    except NotFailed as error:
-        messages.warning(request, str(error))
+    except REFUSALS as refusal:
+        messages.warning(request, str(refusal))
         return None
+    _say_redriven(request, trigger)
+    return trigger
+
+
+def redrive_one_letter(request: HttpRequest, letter_id: UUID, *, version: WhichVersion) -> bool:
+    """Redrive the trigger of a dead letter and say where it goes on, or why it can't be redriven."""
+    try:
+        trigger = redrive_letter(letter_id, version=version, by=actor_of(request))
+    except REFUSALS as refusal:
+        messages.warning(request, str(refusal))
+        return False
+    _say_redriven(request, trigger)
+    return True
+
+
+def redrive_many_letters(request: HttpRequest, letter_ids: Sequence[UUID], *, version: WhichVersion) -> list[UUID]:
+    """Redrive the triggers of chosen dead letters, and say how many were; return the letters."""
+    done: list[UUID] = []
+    tally = Tally()
+    for letter_id in letter_ids:
+        try:
+            tally.done.append(redrive_letter(letter_id, version=version, by=actor_of(request)))
+            done.append(letter_id)
+        except REFUSALS as refusal:
+            tally.refused.append(str(refusal))
+    if tally.done:
+        messages.success(request, f"{_counted(tally.done, 'trigger')} redriven, each from the node that failed.")
+    _say_why_not(request, tally.refused)
+    return done
+
+
+def discard_many_letters(request: HttpRequest, letter_ids: Sequence[UUID], *, reason: str) -> list[UUID]:
+    """Discard chosen dead letters and say how many were; return those."""
+    done: list[UUID] = []
+    refused: list[str] = []
+    for letter_id in letter_ids:
+        try:
+            discard_letter(letter_id, reason=reason, by=actor_of(request))
+            done.append(letter_id)
+        except NotOpen as refusal:
+            refused.append(str(refusal))
+    if done:
+        messages.success(request, f"{_counted(done, 'dead letter')} discarded; what failed stays failed.")
+    _say_why_not(request, refused)
+    return done
+
+
+def _say_redriven(request: HttpRequest, trigger: Trigger) -> None:
     sent = list(trigger.steps.filter(status="succeeded").exclude(provider="").order_by("pk"))
     kept = f" Already sent, and not sent again: {_named(sent)}." if sent else " Nothing had been sent before."
     messages.success(request, f"Redriven: it goes on from node {trigger.current_node_id}.{kept}")
-    return trigger
+
+
+def _say_why_not(request: HttpRequest, refused: Sequence[str]) -> None:
+    for reason, count in Counter(refused).items():
+        messages.warning(request, f"{count} left as {'it was' if count == 1 else 'they were'}: {reason}")
 
 
 def cancel_many(request: HttpRequest, trigger_ids: Sequence[UUID]) -> list[Trigger]:
@@ -85,14 +141,18 @@ def cancel_many(request: HttpRequest, trigger_ids: Sequence[UUID]) -> list[Trigg
 def redrive_many(request: HttpRequest, trigger_ids: Sequence[UUID]) -> list[Trigger]:
     """Redrive each trigger of a selection, and say how many were."""
     tally = Tally()
+    others: list[str] = []
     for trigger_id in trigger_ids:
         try:
             tally.done.append(redrive_trigger(trigger_id, by=actor_of(request)))
         except NotFailed as error:
             tally.refused.append(str(error))
+        except REFUSALS as refusal:
+            others.append(str(refusal))
     if tally.done:
         messages.success(request, f"{_counted(tally.done, 'trigger')} redriven, each from the node that failed.")
     _say_refused(request, tally, "had not failed")
+    _say_why_not(request, others)
     return tally.done
 
 

@@ -20,6 +20,7 @@ from accounts.admin_lists import ChoiceFilter, MadeWithin
 from accounts.admin_texts import at, at_and_how_far, badge, code, how_far, pretty_json
 from accounts.roles import Capability
 from execution.admin_commands import cancel_many, cancel_one, redrive_many, redrive_one
+from execution.doubts import prospect_of
 from execution.models import DeadLetter, Step
 from execution.narration import (
     STEP_KINDS,
@@ -130,8 +131,8 @@ class TriggerAdmin(ReadOnlyAdmin[Trigger]):
 
     @admin.display(description="Status")
     def shown_status(self, trigger: Trigger) -> SafeString:
-        """Show the status in its colour."""
-        return badge(trigger.status, TRIGGER_KINDS[TriggerStatus(trigger.status)])
+        """Show the status in its colour, and whether nodes failed on the way."""
+        return status_badges(trigger)
 
     @admin.display(description="Node", empty_value="-")
     def node(self, trigger: Trigger) -> SafeString:
@@ -232,6 +233,14 @@ class TriggerAdmin(ReadOnlyAdmin[Trigger]):
             self.log_change(request, trigger, message)
 
 
+def status_badges(trigger: Trigger) -> SafeString:
+    """Return the status in its colour, and how many nodes failed while the workflow went on."""
+    status = badge(trigger.status, TRIGGER_KINDS[TriggerStatus(trigger.status)])
+    if not trigger.failed_nodes:
+        return status
+    return status + badge(f"{len(trigger.failed_nodes)} failed on the way", STEP_KINDS[StepStatus.FAILED])
+
+
 def trigger_context(trigger: Trigger, *, may_see_workflows: bool) -> dict[str, Any]:
     """Return what the template of a trigger's page needs."""
     now = timezone.now()
@@ -246,7 +255,7 @@ def trigger_context(trigger: Trigger, *, may_see_workflows: bool) -> dict[str, A
         "title": trigger.idempotency_key,
         "subtitle": None,
         "trigger": trigger,
-        "status": badge(trigger.status, TRIGGER_KINDS[TriggerStatus(trigger.status)]),
+        "status": status_badges(trigger),
         "next": next_sentence(trigger, steps, now=now),
         "trouble": trouble(trigger.error, is_final=trigger.status == TriggerStatus.FAILED),
         "moments": _moments(trigger),
@@ -266,7 +275,7 @@ def step_context(step: Step) -> dict[str, Any]:
         "step": step,
         "icon": icon_of(step.node_type),
         "kind": STEP_KINDS[StepStatus(step.status)] or "plain",
-        "sentence": step_sentence(step),
+        "sentence": step_sentence(step, prospect_of(step) if step.status == StepStatus.IN_DOUBT else None),
         "trouble": trouble(step.error, is_final=False),
         "started": at(step.started_at),
         "duration": duration(step, now=timezone.now()),
@@ -279,6 +288,7 @@ def _moments(trigger: Trigger) -> list[tuple[str, str]]:
     found = [
         ("Accepted", trigger.created_at),
         ("Scheduled for", trigger.scheduled_at),
+        ("Not sent after", trigger.expires_at),
         ("Available at", trigger.available_at if trigger.status not in FINISHED else None),
         ("Lease ends", trigger.lease_expires_at),
         ("Last moved", trigger.updated_at),

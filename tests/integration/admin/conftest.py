@@ -9,7 +9,8 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.roles import Role
-from execution.models import DeadLetter, Step
+from execution.dead_letters import dead_letter
+from execution.models import Step
 from tests.factories import TriggerFactory, UserFactory
 from triggers.models import Trigger
 
@@ -66,9 +67,9 @@ def failed_trigger(**fields: Any) -> Trigger:
         }
     )
     step(trigger, status="failed", error=error)
-    DeadLetter.objects.create(
-        trigger=trigger, node_id="mail", attempts=1, first_failed_at=now, last_failed_at=now, **error
-    )
+    dead_letter(
+        trigger, "mail", error, attempts=1, first_failed_at=now, last_failed_at=now, destination="ann.o@example.org"
+    ).save()
     return trigger
 
 

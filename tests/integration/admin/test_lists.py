@@ -194,6 +194,6 @@ def test_open_dead_letters_are_grouped_by_what_failed_alike(console: Client) -> 
     assert list(response.context["groups"]) == [
         {"code": "invalid_address", "node_id": "mail", "trigger__workflow__key": "order", "count": 2}
     ]
-    assert len(shown(console, "execution_deadletter", "?redriven_at__isnull=open&code=invalid_address")) == 2
-    assert len(shown(console, "execution_deadletter", "?redriven_at__isnull=redriven")) == 1
+    assert len(shown(console, "execution_deadletter", "?state=open&code=invalid_address")) == 2
+    assert len(shown(console, "execution_deadletter", "?state=redriven")) == 1
     assert shown(console, "execution_deadletter", "?node_id=other") == []

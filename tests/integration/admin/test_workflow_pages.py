@@ -102,7 +102,7 @@ def test_every_fault_of_a_definition_is_said_at_its_path(console: Client) -> Non
         ('{"entry_node_id": "a\\u0000"}', "Text can't hold the character NUL (\\u0000)."),
         ('{"a\\ud800": 1}', "Text can't hold half of a surrogate pair (\\ud800 to \\udfff)."),
         ("[" * 100_000, "This is nested too deep."),
-        ("[1]", "This must be a JSON object with entry_node_id, nodes, edges, strict_variables."),
+        ("[1]", "This must be a JSON object with entry_node_id, nodes, edges, strict_variables, retry."),
     ],
 )
 def test_what_is_no_storable_json_is_refused_in_words(console: Client, text: str, fault: str) -> None:

@@ -142,6 +142,14 @@ MATRIX: dict[str, Page] = {
     **model_pages("execution_step", STEP_LOGS, "step"),
     **model_pages("execution_deadletter", TRIGGERS, "letter"),
     "execution_deadletter_redrive": Page(TRIGGERS, post=302, changes=True, about="letter"),
+    "execution_deadletter_redrive_on_newest": Page(TRIGGERS, post=302, changes=True, about="letter"),
+    "execution_deadletter_discard": Page(TRIGGERS, post=302, changes=True, about="letter", body={"reason": "Wrong."}),
+    "execution_deadletter_redrive_by_filter": Page(
+        TRIGGERS, post=302, changes=True, body={"workflow": "active", "version": "pinned", "per_second": 10}
+    ),
+    "execution_deadletter_discard_by_filter": Page(
+        TRIGGERS, post=302, changes=True, body={"workflow": "active", "reason": "Wrong."}
+    ),
 }
 # What can be done to rows chosen in a list: who may, and with which row of the world.
 ACTIONS: dict[tuple[str, str], tuple[frozenset[str], str]] = {
@@ -150,6 +158,8 @@ ACTIONS: dict[tuple[str, str], tuple[frozenset[str], str]] = {
     ("triggers_trigger", "cancel_selected"): (TRIGGERS, "trigger"),
     ("triggers_trigger", "redrive_selected"): (TRIGGERS, "failed"),
     ("execution_deadletter", "redrive_selected"): (TRIGGERS, "letter"),
+    ("execution_deadletter", "redrive_selected_on_newest"): (TRIGGERS, "letter"),
+    ("execution_deadletter", "discard_selected"): (TRIGGERS, "letter"),
     # Django's own, which no service knows of: gone from every list.
     ("accounts_user", "delete_selected"): (NOBODY, "user"),
     ("accounts_apikey", "delete_selected"): (NOBODY, "key"),
