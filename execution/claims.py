@@ -1,4 +1,8 @@
-"""Claims: a worker's exclusive, expiring hold on a batch of triggers (DESIGN section 6, T2)."""
+"""Claims: a worker's exclusive, expiring hold on a batch of triggers (DESIGN section 6, T2).
+
+Leases are taken and renewed by the database's clock, and the sweep looks at the same one: a host whose clock is behind
+would otherwise lose its leases while it works, and one that is ahead would keep them after its death.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,6 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 from triggers.models import Trigger, TriggerQuerySet
@@ -47,15 +52,15 @@ def _claim(triggers: TriggerQuerySet, lane: str, *, limit: int, now: datetime) -
         Trigger.objects.filter(pk__in=ids).update(
             status=TriggerStatus.PROCESSING,
             claim_id=claim_id,
-            lease_expires_at=now + lease_length(),
+            lease_expires_at=Now() + lease_length(),
             updated_at=now,
         )
     return Claim(claim_id, lane, ids, is_full=len(ids) == limit)
 
 
-def renew_lease(claim: Claim, *, now: datetime) -> None:
-    """Hold what is still held for one more lease."""
-    Trigger.objects.held_by(claim.id).update(lease_expires_at=now + lease_length())
+def renew_lease(claim: Claim) -> None:
+    """Hold what is still held for one more lease, from now on."""
+    Trigger.objects.held_by(claim.id).update(lease_expires_at=Now() + lease_length())
 
 
 def lock_held(claim: Claim, trigger_ids: Iterable[UUID]) -> set[UUID]:

@@ -17,6 +17,7 @@ from accounts.admin_texts import how_far
 from accounts.roles import Capability
 from execution.dead_letter_groups import MOST_GROUPED, open_groups
 from execution.models import DeadLetter, SweepTick
+from execution.repairs import LONGEST_WAIT, told
 from triggers.models import Trigger
 from triggers.states import TriggerStatus
 from workflows.models import Workflow
@@ -103,7 +104,7 @@ def _trigger_figures() -> list[dict[str, str]]:
     due = _bounded(enqueued.filter(available_at__lte=now))
     processing = _bounded(Trigger.objects.filter(status=TriggerStatus.PROCESSING))
     failed = Trigger.objects.filter(status=TriggerStatus.FAILED, pk__gte=first_id_at(now - timedelta(days=1)))
-    letters = count_up_to(DeadLetter.objects.filter(redriven_at=None), MOST_COUNTED + 1)
+    letters = count_up_to(DeadLetter.objects.open(), MOST_COUNTED + 1)
     return [
         _figure("Enqueued", _bounded(enqueued), f"{due} of them due now", to=f"{triggers}?status=enqueued"),
         _figure("Processing", processing, "held by a worker now", to=f"{triggers}?status=processing"),
@@ -114,7 +115,7 @@ def _trigger_figures() -> list[dict[str, str]]:
             "Open dead letters",
             _words(letters),
             "wait for a person" if letters else "nothing waits for a person",
-            to=f"{reverse('admin:execution_deadletter_changelist')}?redriven_at__isnull=open",
+            to=f"{reverse('admin:execution_deadletter_changelist')}?state=open",
             kind="bad" if letters else "good",
         ),
     ]
@@ -133,9 +134,14 @@ def _sweep_figure() -> dict[str, str]:
     tick = SweepTick.objects.first()
     if tick is None:
         return _figure("Sweep", "never", "no sweep has run: is beat running?", kind="bad")
+    when = how_far(tick.ticked_at, now=now)
     if now - tick.ticked_at > LATEST_SWEEP:
-        return _figure("Sweep", how_far(tick.ticked_at, now=now), "too long ago: is beat running?", kind="bad")
-    return _figure("Sweep", how_far(tick.ticked_at, now=now), "delays and repairs are on time", kind="good")
+        return _figure("Sweep", when, "too long ago: is beat running?", kind="bad")
+    if tick.oldest_due_at is not None and tick.ticked_at - tick.oldest_due_at > LONGEST_WAIT:
+        waits = f"something has been due since {how_far(tick.oldest_due_at, now=now)}: are workers running?"
+        return _figure("Sweep", when, waits, kind="bad")
+    repaired = f". {told(tick)}" if tick.last_repair_at else ""
+    return _figure("Sweep", when, f"delays and repairs are on time{repaired}", kind="good")
 
 
 def _bounded(rows: Any) -> str:

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 
-from execution.models import Step, SweepTick
+from execution.models import Step
+from execution.repairs import LONGEST_WAIT, count_repairs, note_tick
 from execution.states import StepStatus
 from triggers import bells
 from triggers.models import Trigger
@@ -20,15 +21,27 @@ MOST_PER_TICK = 1_000
 
 
 def sweep(*, now: datetime) -> None:
-    """Free expired leases, find steps in doubt, ring every lane in which something is due."""
+    """Free expired leases, find steps in doubt, ring every lane in which something is due.
+
+    `now` is the time by the clock that leases are taken by (see `clock`). What is due is only found and rung for,
+    however much it is: how fast it flows out is for the workers to say, by CLAIM_LIMIT and SEND_THREADS.
+    """
     freed = free_expired_leases(now=now)
     doubted = doubt_orphaned_steps(now=now)
     if freed or doubted:
         logger.warning("The sweep freed %d trigger(s) and found %d orphaned step(s) in doubt", freed, doubted)
-    for lane in LANES:
-        if Trigger.objects.due(lane=lane, now=now).exists():
-            bells.ring(lane)
-    SweepTick.objects.update_or_create(pk=1, defaults={"ticked_at": now})
+    waiting = [(lane, since) for lane in LANES if (since := _due_since(lane, now=now)) is not None]
+    for lane, _ in waiting:
+        bells.ring(lane)
+    oldest = min((since for _, since in waiting), default=None)
+    if note_tick(now=now, rung_lanes=len(waiting), oldest_due_at=oldest):
+        late = ", ".join(lane for lane, since in waiting if since <= now - LONGEST_WAIT)
+        logger.warning("Triggers have been due since %s in the lanes %s: are workers running for them?", oldest, late)
+
+
+def _due_since(lane: str, *, now: datetime) -> datetime | None:
+    """Return since when the oldest due trigger of a lane has waited; one look at an index, however many are due."""
+    return Trigger.objects.due(lane=lane, now=now).values_list("available_at", flat=True).first()
 
 
 @transaction.atomic
@@ -43,12 +56,13 @@ def free_expired_leases(*, now: datetime, expired_before: datetime | None = None
         .values_list("pk", flat=True)[:MOST_PER_TICK]
     )
     if expired:
-        Step.objects.filter(trigger_id__in=expired, status=StepStatus.RUNNING).update(
+        doubted = Step.objects.filter(trigger_id__in=expired, status=StepStatus.RUNNING).update(
             status=StepStatus.IN_DOUBT, finished_at=now
         )
         Trigger.objects.filter(pk__in=expired).update(
             status=TriggerStatus.ENQUEUED, claim_id=None, lease_expires_at=None, updated_at=now
         )
+        count_repairs(freed_triggers=len(expired), doubted_steps=doubted, now=now)
     return len(expired)
 
 
@@ -61,8 +75,12 @@ def doubt_orphaned_steps(*, now: datetime) -> int:
         .exclude(trigger__status=TriggerStatus.PROCESSING)
         .values_list("pk", flat=True)[:MOST_PER_TICK]
     )
-    if not orphans:
-        return 0
-    return Step.objects.filter(pk__in=orphans, status=StepStatus.RUNNING).update(
-        status=StepStatus.IN_DOUBT, finished_at=now
-    )
+    doubted = 0
+    if orphans:
+        # A worker that comes back late, or another sweep, may have settled some since the look.
+        doubted = Step.objects.filter(pk__in=orphans, status=StepStatus.RUNNING).update(
+            status=StepStatus.IN_DOUBT, finished_at=now
+        )
+    if doubted:
+        count_repairs(doubted_steps=doubted, now=now)
+    return doubted
