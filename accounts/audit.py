@@ -37,6 +37,7 @@ class Action(StrEnum):
     TRIGGER_CANCELED = "trigger.canceled"
     TRIGGER_REDRIVEN = "trigger.redriven"
     TRIGGER_PROCESSED = "trigger.processed"
+    DEAD_LETTER_DISCARDED = "dead_letter.discarded"
     USER_CREATED = "user.created"
     USER_CHANGED = "user.changed"
     USER_SIGNED_IN = "user.signed_in"

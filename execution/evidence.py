@@ -1,8 +1,9 @@
 """Evidence: what a worker learned about steps of triggers that it no longer holds. It moves no trigger.
 
 A claim is lost to the sweep, when its lease ran out, or to a cancel. The send happened all the same, and the step says
-so: one that was `running` or found in doubt takes the outcome. If the node has been sent again meanwhile and
-succeeded, the earlier step stays in doubt and keeps what is known in its output.
+so: one that was `running` or found in doubt takes the outcome, with `after_cancel` where a cancel came before it. If
+the node has been sent again meanwhile and succeeded, the earlier step stays in doubt and keeps what is known in its
+output.
 """
 
 import logging
@@ -10,6 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from execution.models import Step
 from execution.states import StepStatus, check_step_move
+from triggers.models import Trigger
+from triggers.states import TriggerStatus
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +39,8 @@ def add_evidence(steps: Iterable[Step]) -> None:
             stored.status, stored.finished_at = late.status, late.finished_at
             stored.provider, stored.message_id = late.provider, late.message_id
             stored.output, stored.error = late.output, late.error
+            if Trigger.objects.filter(pk=stored.trigger_id, status=TriggerStatus.CANCELED).exists():
+                stored.output = {**stored.output, "after_cancel": True}
         stored.save()
 
 

@@ -4,13 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from channels.registry import channel_for
 from execution.claims import Claim, lock_held, release
 from execution.models import Step
 from execution.rows import insert_steps
 from execution.states import StepStatus
-from execution.work import Send
+from execution.work import Send, StepError
+
+NEVER_SENT: StepError = {
+    "code": "never_sent",
+    "message": "The worker lost its lease before it began to send; this attempt sent nothing.",
+    "is_transient": True,
+}
 
 
 def write_intents(claim: Claim, sends: Sequence[Send]) -> list[Send]:
@@ -33,9 +40,17 @@ def _write(claim: Claim, sends: Sequence[Send]) -> list[Send]:
 def withdraw_intents(claim: Claim, sends: Sequence[Send], *, now: datetime) -> None:
     """Take back intents whose send has not begun, as only this worker can know; their triggers are due at once.
 
-    Without a send there was no step, so the rows go, also where the sweep has found them in doubt meanwhile.
+    Without a send there was no step, so the rows go, also where the sweep has found them in doubt meanwhile. Where
+    another worker has made a later attempt since, the row stays, so that attempts are counted without a hole, and says
+    that nothing was sent.
     """
     lock_held(claim, [send.run.id for send in sends])
-    unsettled = Step.objects.filter(status__in=[StepStatus.RUNNING, StepStatus.IN_DOUBT], claim_id=claim.id)
-    unsettled.filter(pk__in=[send.step.pk for send in sends]).delete()
+    unsettled = Step.objects.filter(
+        status__in=[StepStatus.RUNNING, StepStatus.IN_DOUBT], claim_id=claim.id, pk__in=[send.step.pk for send in sends]
+    )
+    later = Step.objects.filter(
+        trigger=OuterRef("trigger"), node_id=OuterRef("node_id"), attempt__gt=OuterRef("attempt")
+    )
+    unsettled.filter(Exists(later)).update(status=StepStatus.FAILED, finished_at=now, error=NEVER_SENT)
+    unsettled.filter(~Exists(later)).delete()
     release(claim, [send.run.id for send in sends], now=now)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from accounts.admin_texts import at, at_and_how_far, how_far
+from execution.doubts import Prospect, doubt_sentence
+from execution.expiry import EXPIRED, is_past
 from execution.models import Step
 from execution.states import StepStatus
 from triggers.models import Trigger
@@ -39,6 +41,7 @@ ADVICE = {
     "misconfigured": "The channel is not set up: whoever runs the service has to look.",
     "undefined_variable": "The workflow is strict and this trigger has no such value; a redrive would meet the same.",
     "outcome_unknown": "Look the message up at the provider first: a redrive sends it again.",
+    EXPIRED: "It came too late to be of use and was not sent; a redrive would drop it again.",
     "invalid_definition": "The workflow's version can't be run here any more, as after a channel was taken out.",
 }
 
@@ -57,9 +60,14 @@ def next_sentence(trigger: Trigger, steps: Sequence[Step], *, now: datetime) -> 
     """Say what happens with the trigger next, and when; `steps` are its steps, oldest first."""
     match TriggerStatus(trigger.status):
         case TriggerStatus.COMPLETED:
-            return f"Nothing more: it was completed {_ended(trigger, now=now)}."
+            return f"Nothing more: it was completed {_ended(trigger, now=now)}.{_went_on(trigger)}"
         case TriggerStatus.CANCELED:
             return f"Nothing more: it was canceled {_ended(trigger, now=now)}."
+        case TriggerStatus.FAILED if is_past(trigger.expires_at, now):
+            return (
+                f"Nothing more: its time was over {_at(trigger.expires_at, now=now)}. "
+                "A redrive sends nothing of it and ends it again."
+            )
         case TriggerStatus.FAILED:
             return (
                 f"Nothing, until somebody redrives it: it then goes on from node {trigger.current_node_id}, "
@@ -72,7 +80,7 @@ def next_sentence(trigger: Trigger, steps: Sequence[Step], *, now: datetime) -> 
                 f"If that worker is lost, the sweep frees the trigger after {lease}."
             )
         case TriggerStatus.ENQUEUED:
-            return _waiting(trigger, steps, now=now)
+            return _waiting(trigger, steps, now=now) + _went_on(trigger)
 
 
 def _waiting(trigger: Trigger, steps: Sequence[Step], *, now: datetime) -> str:
@@ -87,6 +95,8 @@ def _waiting(trigger: Trigger, steps: Sequence[Step], *, now: datetime) -> str:
     if not steps:
         return f"It starts at {when} with node {node}, as scheduled."
     if any(step.node_id == node and step.status == StepStatus.WAITING for step in steps):
+        if is_past(trigger.expires_at, due):
+            return f"It waits in the delay {node}, and is dropped at {when}, when its time is over."
         return f"It waits until {when} in the delay {node}, and goes on from there."
     if trigger.attempts:
         return f"Node {node} is tried again at {when}; {_times(trigger.attempts)} it has failed so far."
@@ -117,18 +127,22 @@ def duration(step: Step, *, now: datetime) -> str:
     return in_words(timedelta(seconds=round(took.total_seconds())))
 
 
-def step_sentence(step: Step) -> str:
-    """Say what a step's status means, where the word alone doesn't."""
+def step_sentence(step: Step, prospect: Prospect | None = None) -> str:
+    """Say what a step's status means, where the word alone doesn't; of one in doubt also what follows."""
+    is_late = (step.error or {}).get("code") == EXPIRED
     match StepStatus(step.status):
-        case StepStatus.SKIPPED if step.attempt == 0:
-            return "No edge that leads here was taken."
+        case StepStatus.SKIPPED | StepStatus.FAILED if is_late:
+            return "Dropped: its time was over."
         case StepStatus.SKIPPED:
-            return "The trigger was canceled while this was waiting."
+            is_dead = step.attempt == 0
+            return (
+                "No edge that leads here was taken." if is_dead else "The trigger was canceled while this was waiting."
+            )
         case StepStatus.WAITING:
             until = step.output.get("until")
             return f"Waits until {at(datetime.fromisoformat(until))}." if until else "Waits."
         case StepStatus.IN_DOUBT:
-            return "It is unknown whether the message left: its worker was lost, or no clear answer came back."
+            return doubt_sentence(step, prospect)
         case StepStatus.RUNNING:
             return "Being sent, or its worker was lost a moment ago."
         case _:
@@ -136,7 +150,17 @@ def step_sentence(step: Step) -> str:
 
 
 def _ended(trigger: Trigger, *, now: datetime) -> str:
-    return at_and_how_far(trigger.completed_at, now=now) if trigger.completed_at else "some time ago"
+    return _at(trigger.completed_at, now=now)
+
+
+def _at(moment: datetime | None, *, now: datetime) -> str:
+    return at_and_how_far(moment, now=now) if moment else "some time ago"
+
+
+def _went_on(trigger: Trigger) -> str:
+    """Say which nodes failed while the workflow went on, if any."""
+    nodes = trigger.failed_nodes
+    return f" It went on although {', '.join(nodes)} failed, as the workflow says." if nodes else ""
 
 
 def _times(count: int) -> str:

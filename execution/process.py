@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from time import monotonic
 from uuid import UUID
 
 from django.conf import settings
@@ -54,10 +55,11 @@ def process_trigger(trigger_id: UUID, *, by: Actor = SYSTEM) -> Trigger:
     Held, Busy, and Interrupted when the database was away.
     """
     with _one_of_few():
+        held_since = monotonic()
         claim = _claim(trigger_id, by)
         try:
             with Sender(threads=1) as sender:
-                Batch(claim, sender, one_node=True).work_off()
+                Batch(claim, sender, one_node=True, held_since=held_since).work_off()
         except AWAY as error:
             # Whatever the provider said has been recorded, unless the database was away for half a lease: see `Batch`.
             logger.warning("The database went away while trigger %s was processed on request: %s", trigger_id, error)

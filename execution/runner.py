@@ -1,6 +1,7 @@
 """The story of one batch: claim, write intents, render and send, record, next (DESIGN section 6)."""
 
 import logging
+import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -12,9 +13,18 @@ from typing import TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, connection
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    connection,
+)
 from django.utils import timezone
 
+from execution import stopping
 from execution.claims import Claim, claim_batch, lease_length, release, renew_lease
 from execution.intents import withdraw_intents, write_intents
 from execution.recording import record_results
@@ -28,23 +38,31 @@ from triggers import bells
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# The database is away, or gave up on a statement: the same may succeed a moment later.
-AWAY = (OperationalError, InterfaceError)
+# The database is away, or gave up on a statement, or takes no writes now: the same may succeed a moment later.
+AWAY = (OperationalError, InterfaceError, InternalError)
 RECORD_AGAIN_SECONDS = 0.5
+# While a slow provider has said nothing, a worker looks so often whether it shall stop.
+LOOK_SECONDS = 0.5
 
 
 def advance_lane(lane: str) -> int:
     """Carry what is due in `lane` as far as it goes now, up to one batch. Return how many triggers were claimed.
 
-    A full batch rings once more before it works, so that idle workers join in.
+    A full batch rings once more before it works, so that idle workers join in. A worker that was asked to stop passes
+    the bell on.
     """
     bells.lower_flag(lane)
+    if stopping.is_asked_to_stop():
+        bells.ring(lane)
+        return 0
+    # By the clock from before the claim: a worker that is frozen right behind it must not take its lease for a new one.
+    held_since = monotonic()
     claim = claim_batch(lane, limit=settings.CLAIM_LIMIT, now=timezone.now())
     if claim.is_full:
         bells.ring(lane)
     if claim.trigger_ids:
         with Sender(threads=settings.SEND_THREADS) as sender:
-            Batch(claim, sender).work_off()
+            Batch(claim, sender, held_since=held_since).work_off()
     return len(claim.trigger_ids)
 
 
@@ -54,22 +72,25 @@ class Batch:
 
     With `one_node` each trigger is given back after the node that was due, for the next claim.
     What a provider has answered is never dropped: when the database is away, nothing new is begun, and what is known
-    is recorded as soon as it is back, within the lease.
+    is recorded as soon as it is back, within the lease. When the worker is asked to stop, what no thread has begun to
+    send is given back at once, and what is on its way is waited for and recorded.
     """
 
     claim: Claim
     sender: Sender
     one_node: bool = False
+    held_since: float = field(default_factory=monotonic)
     going_on: deque[Run] = field(default_factory=deque)
     not_loaded: deque[UUID] = field(init=False)
     stop_at: float = field(init=False)
     renew_at: float = field(init=False)
-    trouble: OperationalError | InterfaceError | None = None
+    trouble: DatabaseError | InterfaceError | None = None
+    is_lease_over: bool = False
 
     def __post_init__(self) -> None:
         self.not_loaded = deque(self.claim.trigger_ids)
         self.stop_at = monotonic() + settings.CLAIM_WORK_SECONDS
-        self._lease_holds_from_now()
+        self._lease_holds(since=self.held_since)
 
     def work_off(self) -> None:
         """Go round until nothing of the claim is left to do now; after CLAIM_WORK_SECONDS only finish what has begun.
@@ -124,7 +145,7 @@ class Batch:
     def _answers(self, *, wait: bool) -> list[Result]:
         if not self.sender.in_flight:
             return []
-        answers = self.sender.collect(timeout=max(self.renew_at - monotonic(), 0.05) if wait else 0)
+        answers = self.sender.collect(timeout=min(max(self.renew_at - monotonic(), 0.05), LOOK_SECONDS) if wait else 0)
         withdrawn = [answer.send for answer in answers if not answer.has_begun]
         if withdrawn:
             self._guarded(partial(withdraw_intents, self.claim, withdrawn, now=timezone.now()))
@@ -156,7 +177,8 @@ class Batch:
         return []
 
     def _has_time(self) -> bool:
-        return self.trouble is None and monotonic() < self.stop_at
+        may_begin = self.trouble is None and not self.is_lease_over and not stopping.is_asked_to_stop()
+        return may_begin and monotonic() < self.stop_at
 
     def _give_back(self) -> None:
         """Leave to the next claim what has not begun."""
@@ -173,13 +195,19 @@ class Batch:
             bells.ring(self.claim.lane)
 
     def _keep_lease(self) -> None:
-        renew_lease(self.claim, now=timezone.now())
-        self._lease_holds_from_now()
+        now = monotonic()
+        if now >= self.sender.send_until:
+            # Frozen past the lease: others may have the triggers by now. What waits for a thread must not be sent.
+            self.is_lease_over = True
+            self.renew_at = math.inf
+            return
+        renew_lease(self.claim)
+        self._lease_holds(since=now)
 
-    def _lease_holds_from_now(self) -> None:
+    def _lease_holds(self, *, since: float) -> None:
         seconds = lease_length().total_seconds()
-        self.renew_at = monotonic() + seconds / 3
-        self.sender.send_until = monotonic() + seconds
+        self.renew_at = since + seconds / 3
+        self.sender.send_until = since + seconds
 
     def _guarded(self, act: Callable[[], T]) -> T | None:
         """Do it; when the database is away, note that and begin nothing more."""

@@ -25,6 +25,7 @@ from channels.contract import (
     TransientSendError,
 )
 from channels.registry import channel_for
+from execution.expiry import EXPIRED, dropped, is_past
 from execution.work import Send
 from templates.rendering import RenderError
 
@@ -161,6 +162,7 @@ def _answer(send: Send, names: dict[str, Any], sessions: dict[str, Session]) -> 
     receipt: Receipt | None = None
     error: SendError | None = None
     try:
+        _check_time(send)
         fields = _render(send, names, missing)
         receipt = _session(send.node.type, sessions).send(OutgoingMessage(_message_key(send), fields))
     except SendError as raised:
@@ -169,6 +171,12 @@ def _answer(send: Send, names: dict[str, Any], sessions: dict[str, Session]) -> 
         logger.exception("Sending %s failed in a way its channel does not know", _message_key(send))
         error = TransientSendError(provider=send.step.provider, code="internal_error", message=repr(raised))
     return Answer(send, timezone.now(), receipt, error, tuple(dict.fromkeys(missing)))
+
+
+def _check_time(send: Send) -> None:
+    """Raise PermanentSendError for a message whose time was over before a thread came to it."""
+    if send.send_by is not None and is_past(send.send_by, timezone.now()):
+        raise PermanentSendError(provider=send.step.provider, code=EXPIRED, message=dropped(send.send_by))
 
 
 def _render(send: Send, names: dict[str, Any], missing: list[str]) -> dict[str, str]:

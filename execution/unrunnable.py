@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import transaction
 
 from execution.claims import Claim, lock_held
-from execution.models import DeadLetter
+from execution.dead_letters import dead_letter
 from execution.runs import Unrunnable
 from execution.storable import storable
 from triggers.models import Trigger
@@ -27,13 +27,9 @@ def _fail(claim: Claim, found: Sequence[Unrunnable], *, now: datetime) -> None:
             continue
         node_id = each.trigger.current_node_id
         error = {"code": each.code, "message": storable(each.reason), "is_transient": False}
-        DeadLetter.objects.create(
-            trigger_id=each.trigger.pk,
-            node_id=node_id,
-            attempts=each.trigger.attempts,
-            first_failed_at=now,
-            last_failed_at=now,
-            **error,
+        attempts = each.trigger.attempts
+        dead_letter(each.trigger, node_id, error, attempts=attempts, first_failed_at=now, last_failed_at=now).save(
+            force_insert=True
         )
         Trigger.objects.filter(pk=each.trigger.pk).update(
             status=TriggerStatus.FAILED,

@@ -14,26 +14,23 @@ from rest_framework.views import APIView
 
 from accounts.audit import actor_of
 from accounts.roles import Capability
-from execution.cancel import AlreadyFinished, cancel_trigger
+from execution.cancel import AlreadyFinished, cancel_matching, cancel_trigger
 from execution.filters import StepFilter
 from execution.models import Step
 from execution.process import Busy, Held, Interrupted, NotDue, process_trigger
-from execution.redrive import NotFailed, redrive_matching, redrive_trigger
+from execution.redrive import REFUSALS, redrive_matching, redrive_trigger
+from execution.refusals import TriggerConflict
 from execution.serializers import (
+    CanceledCountSerializer,
+    CancelFilterSerializer,
     CancellationSerializer,
     RedriveCountSerializer,
     RedriveFilterSerializer,
     StepSerializer,
 )
-from triggers.models import Trigger
+from triggers.models import Trigger, TriggerQuerySet
 from triggers.serializers import TriggerSerializer
-
-
-class TriggerConflict(APIException):
-    """409: the trigger does not stand where this could be done."""
-
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "conflict"
+from triggers.states import UNDER_WAY
 
 
 class RunInterrupted(APIException):
@@ -78,6 +75,10 @@ class TriggerStepsView(ListAPIView[Step]):
             return Step.objects.none()
         return get_object_or_404(Trigger.objects.without_bodies(), pk=self.kwargs["pk"]).steps.all()
 
+    def get_serializer_context(self) -> dict[str, Any]:
+        """Have each step in doubt tell what follows, too."""
+        return {**super().get_serializer_context(), "tells_prospects": True}
+
 
 class CancelView(APIView):
     """End a trigger."""
@@ -92,7 +93,11 @@ class CancelView(APIView):
         },
     )
     def post(self, request: Request, pk: UUID) -> Response:
-        """Cancel a trigger; the answer says what was already sent."""
+        """Cancel a trigger.
+
+        The answer says what was already sent, what is being sent at this moment or in doubt, and which nodes never will
+        be. What is being sent is recorded in its step when the provider answers, and nothing follows it.
+        """
         try:
             cancellation = cancel_trigger(pk, by=actor_of(request))
         except Trigger.DoesNotExist:
@@ -105,8 +110,36 @@ class CancelView(APIView):
                 **shown,
                 "sent": StepSerializer(cancellation.sent, many=True).data,
                 "in_flight": StepSerializer(cancellation.in_flight, many=True).data,
+                "never": cancellation.never,
             }
         )
+
+
+class CancelMatchingView(APIView):
+    """End many triggers."""
+
+    capability = Capability.MANAGE_TRIGGERS
+
+    @extend_schema(
+        operation_id="triggers_cancel_matching", request=CancelFilterSerializer, responses=CanceledCountSerializer
+    )
+    def post(self, request: Request) -> Response:
+        """Cancel triggers under way by filter, up to 1,000 a call, oldest first.
+
+        Ask with `dry_run` first. Call again while some remain, with `last_id` as `after_id`.
+        """
+        body = CancelFilterSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        wanted = body.validated_data
+        done = cancel_matching(
+            _chosen(wanted),
+            statuses=wanted.get("statuses", UNDER_WAY),
+            after_id=wanted.get("after_id"),
+            is_dry_run=wanted["dry_run"],
+            by=actor_of(request),
+            chosen_by=_told({name: value for name, value in wanted.items() if name != "dry_run"}),
+        )
+        return Response(CanceledCountSerializer(done).data)
 
 
 class RedriveView(APIView):
@@ -118,7 +151,10 @@ class RedriveView(APIView):
         request=None,
         responses={
             200: TriggerSerializer,
-            409: OpenApiResponse(description="`not_failed`: only a failed trigger can be redriven."),
+            409: OpenApiResponse(
+                description="`not_failed`: only a failed trigger can be redriven; `workflow_deleted`: nothing of its "
+                "workflow is sent any more."
+            ),
         },
     )
     def post(self, request: Request, pk: UUID) -> Response:
@@ -127,8 +163,8 @@ class RedriveView(APIView):
             trigger = redrive_trigger(pk, by=actor_of(request))
         except Trigger.DoesNotExist:
             raise NotFound from None
-        except NotFailed as error:
-            raise TriggerConflict(str(error), code="not_failed") from None
+        except REFUSALS as refusal:
+            raise TriggerConflict(str(refusal), code=refusal.code) from None
         return Response(TriggerSerializer(trigger).data)
 
 
@@ -148,19 +184,24 @@ class RedriveMatchingView(APIView):
         body = RedriveFilterSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         wanted = body.validated_data
-        triggers = Trigger.objects.all()
-        if "workflow" in wanted:
-            triggers = triggers.of_workflow(wanted["workflow"])
-        if "created_after" in wanted:
-            triggers = triggers.filter(created_at__gte=wanted["created_after"])
-        if "created_before" in wanted:
-            triggers = triggers.filter(created_at__lt=wanted["created_before"])
-        if "ids" in wanted:
-            triggers = triggers.filter(pk__in=wanted["ids"])
         done = redrive_matching(
-            triggers, after_id=wanted.get("after_id"), by=actor_of(request), chosen_by=_told(wanted)
+            _chosen(wanted), after_id=wanted.get("after_id"), by=actor_of(request), chosen_by=_told(wanted)
         )
         return Response(RedriveCountSerializer(done).data)
+
+
+def _chosen(wanted: dict[str, Any]) -> TriggerQuerySet:
+    """Return the triggers that a filter names."""
+    triggers = Trigger.objects.all()
+    if "workflow" in wanted:
+        triggers = triggers.of_workflow(wanted["workflow"])
+    if "created_after" in wanted:
+        triggers = triggers.filter(created_at__gte=wanted["created_after"])
+    if "created_before" in wanted:
+        triggers = triggers.filter(created_at__lt=wanted["created_before"])
+    if "ids" in wanted:
+        triggers = triggers.filter(pk__in=wanted["ids"])
+    return triggers
 
 
 def _told(wanted: dict[str, Any]) -> dict[str, Any]:

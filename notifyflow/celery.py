@@ -1,9 +1,16 @@
-"""The Celery application; what it runs is declared in `execution.tasks`, how in the settings."""
+"""The Celery application; what it runs is declared in `execution.tasks`, how in the settings.
+
+A worker does not start with settings that a check refuses, and stops cleanly: see `execution.stopping`.
+"""
 
 import os
+import sys
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_init, worker_shutting_down
+from django.core.checks import ERROR, run_checks
+
+from execution.stopping import ask_to_stop
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "notifyflow.settings")
 
@@ -15,3 +22,17 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def keep_django_logging(**_: object) -> None:
     """Stop Celery from replacing the logging that the settings describe."""
+
+
+@worker_init.connect
+def refuse_unsafe_settings(**_: object) -> None:
+    """End a worker that would start with what `manage.py check` refuses; Celery runs the checks and goes on anyway."""
+    if errors := [fault for fault in run_checks() if fault.level >= ERROR]:
+        # Celery logs what a receiver raises, and starts; an exit it lets pass.
+        sys.exit("\n".join(f"The worker does not start: {fault.msg} {fault.hint or ''}".strip() for fault in errors))
+
+
+@worker_shutting_down.connect
+def stop_batches(**_: object) -> None:
+    """Tell the batches under way, in whatever process or thread, to come to their end."""
+    ask_to_stop()

@@ -124,12 +124,15 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
     }
 else:
+    # Django's own backend, with a limit to how long an answer is waited for: a little longer than statement_timeout.
+    DATABASES["default"]["ENGINE"] = "notifyflow.postgres"
     DATABASES["default"].setdefault("OPTIONS", {}).update(
         {
             "connect_timeout": 5,
             "options": "-c idle_in_transaction_session_timeout=30s -c statement_timeout=30s",
         }
     )
+DATABASE_ANSWER_SECONDS = env.float("DATABASE_ANSWER_SECONDS", default=35.0)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- cache: holds only what may be lost (bell flags, throttles) ---
@@ -340,7 +343,7 @@ if CELERY_BROKER_URL.startswith("memory://"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.02}
 elif CELERY_BROKER_URL.startswith(("redis://", "rediss://")):
     CELERY_BROKER_TRANSPORT_OPTIONS = {
-        "socket_timeout": 5,
+        "socket_timeout": 2,
         "socket_connect_timeout": 2,
         "visibility_timeout": 2 * CELERY_TASK_TIME_LIMIT,
         "global_keyprefix": env.str("BROKER_KEY_PREFIX", default=""),
@@ -352,7 +355,13 @@ CELERY_BEAT_SCHEDULE = {
         "task": "execution.sweep",
         "schedule": 1.0,
         # A tick that nobody took within a few seconds has been overtaken by the next one.
-        "options": {"queue": CELERY_TASK_DEFAULT_QUEUE, "expires": 5},
+        # Beat keeps its connection: without a retry it never finds out that the broker has cut it, and ticks in vain.
+        "options": {
+            "queue": CELERY_TASK_DEFAULT_QUEUE,
+            "expires": 5,
+            "retry": True,
+            "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
+        },
     }
 }
 

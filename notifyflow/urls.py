@@ -9,7 +9,9 @@ from rest_framework.routers import SimpleRouter
 from accounts.api_key_views import ApiKeyViewSet
 from accounts.audit_views import AuditViewSet
 from accounts.views import MeView, RefreshView, RevokeView, TokenView, UserViewSet
+from execution.dead_letter_views import DeadLetterViewSet
 from execution.views import (
+    CancelMatchingView,
     CancelView,
     ProcessView,
     RedriveMatchingView,
@@ -28,6 +30,7 @@ router.register("users", UserViewSet, basename="user")
 router.register("workflows", WorkflowViewSet, basename="workflow")
 router.register("triggers", TriggerViewSet, basename="trigger")
 router.register("steps", StepViewSet, basename="step")
+router.register("dead-letters", DeadLetterViewSet, basename="dead-letter")
 router.register("audit", AuditViewSet, basename="audit")
 
 api: list[URLPattern | URLResolver] = [
@@ -36,6 +39,7 @@ api: list[URLPattern | URLResolver] = [
     path("auth/token/revoke/", RevokeView.as_view(), name="token-revoke"),
     path("me/", MeView.as_view(), name="me"),
     path("templates/preview/", PreviewView.as_view(), name="template-preview"),
+    path("triggers/cancel/", CancelMatchingView.as_view(), name="trigger-cancel-matching"),
     path("triggers/redrive/", RedriveMatchingView.as_view(), name="trigger-redrive-matching"),
     path("users/<uuid:user_id>/keys/", ApiKeyViewSet.as_view({"get": "list", "post": "create"}), name="user-keys"),
     path("users/<uuid:user_id>/keys/<uuid:pk>/", ApiKeyViewSet.as_view({"delete": "destroy"}), name="user-key"),

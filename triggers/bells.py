@@ -1,11 +1,14 @@
 """Bells: the one place that starts what lies above this room, by task name; a bell carries no work.
 
 A flag in the cache keeps a lane from being rung again while its bell is on the way; the task lowers the flag before
-it claims. Every failure here is logged and let go: the sweep rings for whatever stays due (DESIGN section 6).
+it claims. Every failure here is logged and let go: the sweep rings for whatever stays due (DESIGN section 6). A broker
+or cache that is silent costs a time-out to find out, so a process that has found out asks no more for a few seconds.
 """
 
 import logging
+import threading
 from datetime import datetime, timedelta
+from time import monotonic
 
 import redis.exceptions
 from celery import current_app
@@ -18,14 +21,53 @@ from workflows.priorities import LANES
 logger = logging.getLogger(__name__)
 
 ADVANCE_TASK = "execution.advance_due"
-# A bell that got lost keeps its flag up for this long at most; then the sweep's next look rings again.
-FLAG_SECONDS = 5
+# A bell that got lost keeps its flag up for this long at most; then the sweep's next look rings again. With a look each
+# second and what a worker takes to begin, work whose bell got lost begins within five seconds.
+FLAG_SECONDS = 3
 # Beyond this the sweep rings: a worker would hold a longer countdown in memory, unacknowledged.
 LONGEST_COUNTDOWN = timedelta(seconds=60)
 # Delays that end within the same quarter of a second share one bell.
 COUNTDOWN_GRAIN_SECONDS = 0.25
+# How long a process goes without a broker or cache that did not answer: a look may take as long as its time-outs.
+AWAY_SECONDS = 3
 # One more try finds a fresh connection when the pooled one went stale; a broker that is away costs two time-outs.
 PUBLISH_RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+CACHE_FAULTS = (OSError, redis.exceptions.RedisError)
+
+
+class Pause:
+    """How long this process leaves alone what did not answer; when that is over, one caller tries for all."""
+
+    def __init__(self) -> None:
+        self._until: float | None = None
+        self._lock = threading.Lock()
+
+    def is_on(self) -> bool:
+        """Say whether to go without; a caller who is told no has to tell what came of trying."""
+        if self._until is None:
+            return False
+        with self._lock:
+            until, now = self._until, monotonic()
+            if until is None or now < until:
+                return until is not None
+            # The others go on without, until this caller knows.
+            self._until = now + AWAY_SECONDS
+            return False
+
+    def begin(self) -> bool:
+        """Leave it alone from now on; say whether that is news."""
+        with self._lock:
+            is_news = self._until is None
+            self._until = monotonic() + AWAY_SECONDS
+            return is_news
+
+    def end(self) -> None:
+        """It has answered."""
+        self._until = None
+
+
+broker_pause = Pause()
+cache_pause = Pause()
 
 
 def queue_of(lane: str) -> str:
@@ -40,6 +82,9 @@ def lane_queues() -> list[str]:
 
 def ring(lane: str) -> None:
     """Say that `lane` has work now, unless a bell for it is on the way. Never raises for a broker or cache."""
+    if broker_pause.is_on():
+        # No flag either: it would keep from ringing whoever has a broker.
+        return
     if _raise_flag(lane, FLAG_SECONDS):
         _send(lane)
 
@@ -49,7 +94,7 @@ def ring_at(lane: str, moment: datetime, *, now: datetime) -> None:
     wait = moment - now
     if wait <= timedelta(0):
         ring(lane)
-    elif wait <= LONGEST_COUNTDOWN:
+    elif wait <= LONGEST_COUNTDOWN and not broker_pause.is_on():
         slot = int(-(-moment.timestamp() // COUNTDOWN_GRAIN_SECONDS))
         countdown = max(slot * COUNTDOWN_GRAIN_SECONDS - now.timestamp(), 0.0)
         if _raise_flag(f"{lane}:{slot}", int(countdown) + FLAG_SECONDS):
@@ -58,19 +103,32 @@ def ring_at(lane: str, moment: datetime, *, now: datetime) -> None:
 
 def lower_flag(lane: str) -> None:
     """Let `lane` be rung again; called by the task before it claims, so that no later trigger is overlooked."""
+    if cache_pause.is_on():
+        return
     try:
         cache.delete(f"bell:{lane}")
-    except (OSError, redis.exceptions.RedisError) as error:
-        logger.warning("The cache did not lower the bell flag of lane %s: %s", lane, error)
+    except CACHE_FAULTS as error:
+        _miss_cache(error)
+    else:
+        cache_pause.end()
 
 
 def _raise_flag(name: str, seconds: int) -> bool:
     """Return whether the flag was down; without a cache it counts as down: a needless bell costs one empty query."""
-    try:
-        return cache.add(f"bell:{name}", 1, timeout=seconds)
-    except (OSError, redis.exceptions.RedisError) as error:
-        logger.warning("The cache did not keep the bell flag %s: %s", name, error)
+    if cache_pause.is_on():
         return True
+    try:
+        is_raised = cache.add(f"bell:{name}", 1, timeout=seconds)
+    except CACHE_FAULTS as error:
+        _miss_cache(error)
+        return True
+    cache_pause.end()
+    return is_raised
+
+
+def _miss_cache(error: Exception) -> None:
+    if cache_pause.begin():
+        logger.warning("The cache keeps no bell flags, so each trigger rings a bell of its own: %s", error)
 
 
 def _send(lane: str, *, countdown: float | None = None) -> None:
@@ -85,8 +143,11 @@ def _send(lane: str, *, countdown: float | None = None) -> None:
             ignore_result=True,
         )
     except _broker_errors() as error:
-        # The flag stays up: the next requests don't wait for a broker that is away.
-        logger.warning("The broker did not take the bell for lane %s; the sweep will ring: %s", lane, error)
+        # The flag stays up, so that other processes don't have to find out each for themselves.
+        if broker_pause.begin():
+            logger.warning("The broker did not take the bell for lane %s; the sweep will ring: %s", lane, error)
+    else:
+        broker_pause.end()
 
 
 def _broker_errors() -> tuple[type[BaseException], ...]:

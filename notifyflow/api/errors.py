@@ -1,14 +1,18 @@
 """The API's error form, for what views raise and for requests that reach none; the admin keeps Django's pages."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import SuspiciousOperation, TooManyFieldsSent
+from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.views import defaults
 from drf_standardized_errors.handler import ExceptionHandler
 from rest_framework.exceptions import APIException, ErrorDetail, ParseError
 from rest_framework_simplejwt.exceptions import AuthenticationFailed
+
+from execution.database_away import is_away
 
 NOT_FOUND = {
     "type": "client_error",
@@ -18,6 +22,18 @@ BAD_REQUEST = {
     "type": "client_error",
     "errors": [{"code": "bad_request", "detail": "Bad request.", "attr": None}],
 }
+# Long enough for a pooler or a standby to take over, short enough for a client to wait with its request in hand.
+RETRY_AFTER_SECONDS = 5
+UNAVAILABLE_DETAIL = "The database is not available at this moment. Try the same again shortly."
+UNAVAILABLE = {
+    "type": "server_error",
+    "errors": [{"code": "database_unavailable", "detail": UNAVAILABLE_DETAIL, "attr": None}],
+}
+UNAVAILABLE_PAGE = (
+    "<!doctype html><html lang=en><title>Not available</title><h1>Not available at this moment</h1>"
+    "<p>The database does not answer. Nothing is lost that was accepted; whether your last change was stored is "
+    "unknown until it answers again. Try again in a few seconds.</p></html>"
+)
 SERVER_ERROR_DETAIL = "A server error occurred; it has been logged."
 SERVER_ERROR = {
     "type": "server_error",
@@ -25,11 +41,23 @@ SERVER_ERROR = {
 }
 
 
+class DatabaseUnavailable(APIException):
+    """503: the database is away; what the request asked for may stand or not, and may be asked for again."""
+
+    status_code = 503
+    default_code = "database_unavailable"
+    default_detail = UNAVAILABLE_DETAIL
+    wait = RETRY_AFTER_SECONDS
+
+
 class ApiExceptionHandler(ExceptionHandler):
     """Gives the error form to what Django and simplejwt raise, as drf-standardized-errors does for DRF's own."""
 
     def convert_known_exceptions(self, exc: Exception) -> Exception:
         """Return the exception to answer with; what no caller could have caused stays as it is and ends as a 500."""
+        if is_away(exc):
+            _drop_connection()
+            return DatabaseUnavailable()
         if isinstance(exc, TooManyFieldsSent):
             return ParseError("The query has too many parameters.")
         if isinstance(exc, SuspiciousOperation):
@@ -67,7 +95,19 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500 as JSON under /api/; says nothing of the cause."""
+    """500 as JSON under /api/, or 503 while the database is away; says nothing of the cause."""
+    if is_away(sys.exc_info()[1]):
+        _drop_connection()
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        if request.path.startswith("/api/"):
+            return JsonResponse(UNAVAILABLE, status=503, headers=headers)
+        return HttpResponse(UNAVAILABLE_PAGE, status=503, headers=headers)
     if request.path.startswith("/api/"):
         return JsonResponse(SERVER_ERROR, status=500)
     return defaults.server_error(request)
+
+
+def _drop_connection() -> None:
+    """Have the next request connect anew: a connection to a standby answers well, and takes no writes."""
+    if not connection.in_atomic_block:
+        connection.close()

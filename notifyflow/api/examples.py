@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 ID = "0193e5d2-7a41-7c3e-9f60-2b8d5a1c4e{:02x}"
-WORKFLOW_ID, TRIGGER_ID, USER_ID, SERVICE_ID, KEY_ID = (ID.format(number) for number in range(5))
+WORKFLOW_ID, TRIGGER_ID, USER_ID, SERVICE_ID, KEY_ID, LETTER_ID = (ID.format(number) for number in range(6))
 NOON = "2026-03-05T12:00:00Z"
 LATER = "2026-03-05T12:00:02.417Z"
 JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ0b2tlbl90eXBlIjoiYWNjZXNzIn0.c2lnbmF0dXJl"
@@ -73,10 +73,12 @@ TRIGGER = {
     "attempts": 0,
     "available_at": NOON,
     "scheduled_at": None,
+    "expires_at": None,
     "priority": "high",
     "recipient": RECIPIENT,
     "context": CONTEXT,
     "error": None,
+    "failed_nodes": [],
     "created_at": NOON,
     "updated_at": NOON,
     "completed_at": None,
@@ -103,6 +105,7 @@ STEP = {
     "started_at": NOON,
     "finished_at": LATER,
     "duration_ms": 2417,
+    "explanation": "",
 }
 WAITING = {
     **STEP,
@@ -115,7 +118,45 @@ WAITING = {
     "output": {},
     "finished_at": None,
     "duration_ms": None,
+    "explanation": "Waits.",
 }
+LETTER = {
+    "id": LETTER_ID,
+    "state": "open",
+    "trigger": TRIGGER_ID,
+    "idempotency_key": "order-17-shipped",
+    "workflow": WORKFLOW_ID,
+    "workflow_key": "order-shipped",
+    "workflow_version": 1,
+    "node_id": "mail",
+    "code": "server_unavailable",
+    "failure_class": "exhausted",
+    "message": "The server refused the connection.",
+    "attempts": 3,
+    "destination": "a***@example.org",
+    "first_failed_at": NOON,
+    "last_failed_at": LATER,
+    "redriven_at": None,
+    "goes_on_at": None,
+    "discarded_at": None,
+    "discarded_by": "",
+    "discard_reason": "",
+}
+LETTER_STEP = {name: STEP[name] for name in ("id", "node_id", "attempt", "started_at", "finished_at")}
+WHOLE_LETTER = {
+    **LETTER,
+    "trigger_status": "failed",
+    "links": {"trigger": f"/api/v1/triggers/{TRIGGER_ID}/", "steps": f"/api/v1/triggers/{TRIGGER_ID}/steps/"},
+    "steps": [{**LETTER_STEP, "status": "failed"}],
+}
+LETTER_GROUP = {
+    **{name: LETTER[name] for name in ("workflow", "workflow_key", "node_id", "code")},
+    "count": 17,
+    "first_failed_at": NOON,
+    "last_failed_at": LATER,
+}
+LETTERS_DONE = {"count": 1017, "remaining": 17, "last_id": TRIGGER_ID, "refused": [{"code": "not_open", "count": 1}]}
+DISCARDED = {"discarded_at": LATER, "discarded_by": "ann", "discard_reason": "The order was canceled."}
 USER = {
     "id": USER_ID,
     "username": "ann",
@@ -197,7 +238,22 @@ REQUESTS: dict[str, dict[str, Any]] = {
     },
     "triggers_create": {
         "now": TRIGGER_BODY,
+        "worthless in five minutes": {**TRIGGER_BODY, "priority": "critical", "ttl_s": 300},
         "later, in another lane": {**TRIGGER_BODY, "priority": "critical", "scheduled_at": "2026-03-06T09:00:00+01:00"},
+    },
+    "dead_letters_redrive_create": {"as it started": {}, "on the newest version": {"version": "newest"}},
+    "dead_letters_discard_create": {"with a reason": {"reason": "The order was canceled."}},
+    "dead_letters_redrive_matching": {
+        "preview": {"workflow": "order-shipped", "code": "server_unavailable", "dry_run": True},
+        "ten a second": {"workflow": "order-shipped", "node": "mail", "per_second": 10, "limit": 500},
+    },
+    "dead_letters_discard_matching": {
+        "of one kind": {"code": "invalid_address", "failed_before": NOON, "reason": "The list was wrong."}
+    },
+    "triggers_cancel_matching": {
+        "preview": {"workflow": "order-shipped", "dry_run": True},
+        "of one workflow": {"workflow": "order-shipped", "created_before": NOON, "statuses": ["enqueued"]},
+        "by id": {"ids": [TRIGGER_ID]},
     },
     "triggers_redrive_matching": {
         "of one workflow": {"workflow": "order-shipped", "created_after": NOON},
@@ -241,10 +297,31 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     ("triggers_retrieve", "200"): {"a trigger": COMPLETED},
     ("triggers_steps_list", "200"): {"steps": page_of(STEP, WAITING)},
     ("triggers_cancel_create", "200"): {
-        "canceled": {**TRIGGER, "status": "canceled", "completed_at": LATER, "sent": [STEP], "in_flight": []}
+        "canceled": {
+            **TRIGGER,
+            "status": "canceled",
+            "completed_at": LATER,
+            "sent": [STEP],
+            "in_flight": [],
+            "never": ["text"],
+        }
+    },
+    ("triggers_cancel_matching", "200"): {
+        "some are left": {"canceled": 1000, "in_flight": 3, "remaining": 17, "last_id": TRIGGER_ID}
     },
     ("triggers_redrive_create", "200"): {"enqueued again": TRIGGER},
     ("triggers_redrive_matching", "200"): {"some are left": {"redriven": 1000, "remaining": 17, "last_id": TRIGGER_ID}},
+    ("dead_letters_list", "200"): {"dead letters": page_of(LETTER)},
+    ("dead_letters_retrieve", "200"): {"a dead letter": WHOLE_LETTER},
+    ("dead_letters_groups", "200"): {"groups": {"groups": [LETTER_GROUP], "counted": 17, "is_complete": True}},
+    ("dead_letters_redrive_create", "200"): {
+        "redriven": {**WHOLE_LETTER, "state": "redriven", "redriven_at": LATER, "trigger_status": "enqueued"}
+    },
+    ("dead_letters_discard_create", "200"): {"discarded": {**WHOLE_LETTER, "state": "discarded", **DISCARDED}},
+    ("dead_letters_redrive_matching", "200"): {
+        "some are left": {**LETTERS_DONE, "redriven": 999, "spread_until": LATER}
+    },
+    ("dead_letters_discard_matching", "200"): {"some are left": {**LETTERS_DONE, "discarded": 999}},
     ("triggers_process_create", "200"): {"one node further": {**TRIGGER, "last_step_status": "succeeded"}},
     ("steps_list", "200"): {"steps": page_of(STEP)},
     ("steps_retrieve", "200"): {"a step": STEP},

@@ -26,6 +26,7 @@ TAGS = {
     "templates": "Templates",
     "triggers": "Triggers",
     "steps": "Steps",
+    "dead-letters": "Dead letters",
     "audit": "Audit",
 }
 # Of parameters that their views say nothing about; the same name means the same everywhere.
@@ -41,6 +42,11 @@ PARAMETERS = {
     "is_service": "Service accounts, or people.",
     "idempotency_key": "With this idempotency key; of whichever workflow.",
     "node_type": "Of nodes of this type.",
+    "node": "Failed at this node.",
+    "code": "Failed with this error.",
+    "state": "Those that wait for a person, or those that were decided about.",
+    "failed_after": "Failed for good at this moment or later.",
+    "failed_before": "Failed for good before this moment.",
     "status": "With this status.",
     "created_after": "Made at this moment or later.",
     "created_before": "Made before this moment.",

@@ -28,6 +28,7 @@ TAGS = {
     "Templates": "What is said: Liquid, tried out.",
     "Triggers": "That it was asked for, for one recipient; and how far it has got.",
     "Steps": "What did happen: each attempt to execute a node.",
+    "Dead letters": "What failed for good, and what was decided about it.",
     "Audit": "Who did what.",
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {

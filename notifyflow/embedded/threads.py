@@ -9,6 +9,7 @@ from celery.beat import EmbeddedService, Scheduler
 from django.conf import settings
 from waitress.server import create_server
 
+from execution import stopping
 from notifyflow.wsgi import application
 from triggers.bells import lane_queues
 
@@ -66,10 +67,12 @@ class Worker:
 
     def start(self) -> None:
         """Begin to take tasks."""
+        stopping.go_on()
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more tasks and finish those under way."""
+        """Take no more tasks; finish what is being sent, and give back what has not begun."""
+        stopping.ask_to_stop()
         self._worker.stop()
         self._thread.join(STOP_SECONDS)
 

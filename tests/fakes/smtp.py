@@ -26,8 +26,9 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from tests.fakes.jsonl import JsonLines
 from tests.fakes.script import Drop, Hang, Script
 
-# CONNECT is the greeting, DATA the command, BODY the moment after the last line of a message.
-Stage = Literal["CONNECT", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "BODY", "RSET", "NOOP", "QUIT"]
+# CONNECT is the greeting, DATA the command, BODY the moment after the last line of a message, and ACCEPTED the one
+# between keeping the mail and saying so.
+Stage = Literal["CONNECT", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "BODY", "ACCEPTED", "RSET", "NOOP", "QUIT"]
 HOST = "127.0.0.1"
 
 
@@ -202,7 +203,7 @@ class _Handler:
         if line:
             return line
         self._server.receive(envelope)
-        return "250 2.0.0 OK: queued"
+        return await self._server.act("ACCEPTED", server) or "250 2.0.0 OK: queued"
 
     async def handle_RSET(self, server: "_Connection", session: Session, envelope: Envelope) -> str:  # noqa: N802
         return await self._server.act("RSET", server) or "250 2.0.0 OK"

@@ -34,6 +34,9 @@ OF_ONE = {
     "trigger-cancel": "trigger",
     "trigger-redrive": "trigger",
     "step-detail": "step",
+    "dead-letter-detail": "letter",
+    "dead-letter-redrive": "letter",
+    "dead-letter-discard": "letter",
 }
 
 
@@ -49,12 +52,12 @@ class Ids(World):
             "version": self.idle.versions.get().pk,
             "trigger": self.waiting.pk,
             "step": step.pk,
-            "letter": self.failed.deadletter_set.get().pk if hasattr(self.failed, "deadletter_set") else NOWHERE,
+            "letter": self.failed.dead_letters.get().pk,
         }
 
     def about(self, name: str, found: object) -> str:
         """Return the address of a route with any id in the place of its own."""
-        own = {"workflow": "idle", "user": self.user.pk, "step": self.ids["step"], "trigger": self.waiting.pk}
+        own = {**self.ids, "workflow": "idle", "trigger": self.waiting.pk}
         url = self.url(name)
         for each in (own[OF_ONE[name]], self.failed.pk):
             url = url.replace(f"/{each}/", f"/{found}/")

@@ -77,6 +77,8 @@ OWN: dict[str, set[str]] = {
     "user-detail": {"role", "password", "is_active", "rate_limit"},
     "user-keys": {"scopes"},
     "token": {"password"},
+    "dead-letter-redrive": {"version"},
+    "dead-letter-redrive-matching": {"version"},
 }
 # What no two calls write alike; a smuggled value is looked for there as well.
 EACH_TIME = {"password", "digest", "prefix", "current", "request_id", "id", "object_name"}

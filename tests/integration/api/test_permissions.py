@@ -59,11 +59,19 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("trigger-list", "POST"): TRIGGERS,
     ("trigger-detail", "GET"): TRIGGERS,
     ("trigger-cancel", "POST"): TRIGGERS,
+    ("trigger-cancel-matching", "POST"): TRIGGERS,
     ("trigger-redrive", "POST"): TRIGGERS,
     ("trigger-redrive-matching", "POST"): TRIGGERS,
     ("trigger-steps", "GET"): STEP_LOGS,
     ("step-list", "GET"): STEP_LOGS,
     ("step-detail", "GET"): STEP_LOGS,
+    ("dead-letter-list", "GET"): TRIGGERS,
+    ("dead-letter-groups", "GET"): TRIGGERS,
+    ("dead-letter-detail", "GET"): TRIGGERS,
+    ("dead-letter-redrive", "POST"): TRIGGERS,
+    ("dead-letter-discard", "POST"): TRIGGERS,
+    ("dead-letter-redrive-matching", "POST"): TRIGGERS,
+    ("dead-letter-discard-matching", "POST"): TRIGGERS,
     ("trigger-process", "POST"): frozenset({WORKER}),
     ("audit-list", "GET"): USERS,
     ("audit-detail", "GET"): USERS,
@@ -105,14 +113,22 @@ class World:
             ("workflow-validate", "POST"): {"name": "New", **dag},
             ("template-preview", "POST"): {"source": "{{ a }}"},
             ("trigger-list", "POST"): {"workflow": self.waiting.workflow.key, "idempotency_key": "k", "recipient": ANN},
+            ("trigger-cancel-matching", "POST"): {"workflow": self.waiting.workflow.key},
             ("trigger-redrive-matching", "POST"): {"workflow": self.failed.workflow.key},
+            ("dead-letter-redrive-matching", "POST"): {"workflow": self.failed.workflow.key},
+            ("dead-letter-discard-matching", "POST"): {"workflow": self.failed.workflow.key, "reason": "Wrong list."},
+            ("dead-letter-discard", "POST"): {"reason": "Wrong address."},
         }
 
     def url(self, name: str) -> str:
         """Return the address of a route, of the object that the call is about."""
+        letter = {"pk": self.failed.dead_letters.get().pk}
         of: dict[str, Any] = {
             "user-detail": {"pk": self.user.pk},
             "trigger-redrive": {"pk": self.failed.pk},
+            "dead-letter-detail": letter,
+            "dead-letter-redrive": letter,
+            "dead-letter-discard": letter,
             "trigger-steps": {"pk": self.failed.pk},
             "step-detail": {"pk": self.failed.steps.get().pk},
             "workflow-version": {"id": "idle", "number": 1},
@@ -167,6 +183,7 @@ def scope_of(name: str, method: str) -> Capability:
     return {
         "user": Capability.MANAGE_USERS,
         "workflow": Capability.MANAGE_WORKFLOWS,
+        "dead": Capability.MANAGE_TRIGGERS,
         "template": Capability.MANAGE_WORKFLOWS,
         "trigger": Capability.MANAGE_TRIGGERS,
         "step": Capability.READ_STEPS,

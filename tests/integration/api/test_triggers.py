@@ -20,6 +20,7 @@ from triggers.states import TriggerStatus
 pytestmark = pytest.mark.django_db(transaction=True)
 
 URL = "/api/v1/triggers/"
+LATER = f"{timezone.now().year + 1}-03-05T09:00:00Z"
 
 
 def body(workflow: str, key: str = "order-17", **more: Any) -> dict[str, Any]:
@@ -41,8 +42,8 @@ def test_an_accepted_trigger_is_in_the_database_and_answers_as_the_contract_has_
     shown = answer.json()
     assert set(shown) >= {
         "id", "workflow", "workflow_version", "idempotency_key", "status", "current_node_id", "last_step_status",
-        "attempts", "available_at", "priority", "recipient", "context", "error", "created_at", "updated_at",
-        "completed_at",
+        "attempts", "available_at", "expires_at", "priority", "recipient", "context", "error", "failed_nodes",
+        "created_at", "updated_at", "completed_at",
     }  # fmt: skip
     assert (shown["id"], shown["workflow"], shown["workflow_version"]) == (str(trigger.pk), str(workflow.pk), 1)
     assert (shown["status"], shown["current_node_id"], shown["priority"]) == ("enqueued", "mail", "high")
@@ -154,6 +155,22 @@ def test_priority_decides_the_lane(api: APIClient) -> None:
         ({"scheduled_at": 17}, (400, "scheduled_at", "invalid")),
         ({"scheduled_at": "9999-12-31T23:59:59-14:00"}, (400, "scheduled_at", "overflow")),
         ({"scheduled_at": "2999-01-01T00:00:00Z"}, (400, "scheduled_at", "too_far")),
+        ({"expires_at": "tomorrow"}, (400, "expires_at", "invalid")),
+        ({"expires_at": "2026-03-05T09:00:00"}, (400, "expires_at", "no_offset")),
+        ({"expires_at": "2999-01-01T00:00:00Z"}, (400, "expires_at", "too_far")),
+        ({"ttl_s": 0}, (400, "ttl_s", "min_value")),
+        ({"ttl_s": -1}, (400, "ttl_s", "min_value")),
+        ({"ttl_s": 316_224_001}, (400, "ttl_s", "max_value")),
+        ({"ttl_s": 10**400}, (400, "ttl_s", "max_value")),
+        ({"ttl_s": 0.5}, (400, "ttl_s", "invalid")),
+        ({"ttl_s": "300"}, (400, "ttl_s", "invalid")),
+        ({"ttl_s": True}, (400, "ttl_s", "invalid")),
+        ({"ttl_s": 300, "expires_at": "2026-03-05T09:00:00Z"}, (400, "ttl_s", "contradiction")),
+        (
+            {"scheduled_at": "2026-03-05T09:00:00Z", "expires_at": "2026-03-05T10:00:00+01:00"},
+            (400, "expires_at", "not_after_schedule"),
+        ),
+        ({"failed_nodes": []}, (400, "failed_nodes", "unknown_field")),
         ({"status": "completed"}, (400, "status", "unknown_field")),
     ],
 )
@@ -174,6 +191,57 @@ def test_times_are_taken_with_any_offset_and_answered_in_utc(api: APIClient, mom
     answer = api.post(URL, body(WorkflowFactory().key, scheduled_at=moment))
 
     assert answer.json()["scheduled_at"] == "2026-03-05T09:00:00Z"
+
+
+def test_a_trigger_says_until_when_it_is_worth_sending(api: APIClient) -> None:
+    key = WorkflowFactory().key
+
+    plain = api.post(URL, body(key, "plain")).json()
+    at = api.post(URL, body(key, "at", expires_at="2026-03-05T10:00:00+01:00")).json()
+    within = api.post(URL, body(key, "within", ttl_s=300)).json()
+    later = api.post(URL, body(key, "later", ttl_s=300, scheduled_at=LATER)).json()
+    both_null = api.post(URL, body(key, "null", ttl_s=None, expires_at=None)).json()
+
+    assert (plain["expires_at"], both_null["expires_at"]) == (None, None)
+    assert at["expires_at"] == "2026-03-05T09:00:00Z"
+    accepted = Trigger.objects.get(pk=within["id"])
+    assert accepted.expires_at == accepted.created_at + timedelta(seconds=300)
+    assert later["expires_at"] == LATER.replace("09:00:00", "09:05:00")
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "differs"),
+    [
+        ({"ttl_s": 300}, {"ttl_s": 300}, False),
+        ({"ttl_s": 300}, {"ttl_s": 301}, True),
+        ({"ttl_s": 300}, {}, True),
+        ({}, {"ttl_s": 300}, True),
+        ({"expires_at": "2026-03-05T09:00:00Z"}, {"expires_at": "2026-03-05T10:00:00+01:00"}, False),
+        ({"expires_at": "2026-03-05T09:00:00Z"}, {"expires_at": "2026-03-05T09:00:01Z"}, True),
+        ({"ttl_s": 9, "scheduled_at": LATER}, {"ttl_s": 9, "scheduled_at": LATER}, False),
+    ],
+)
+def test_a_repeated_request_is_compared_by_when_it_expires(
+    api: APIClient, first: dict[str, Any], again: dict[str, Any], differs: bool
+) -> None:
+    """Also long after, when the moment has passed: the answer is the trigger that stands, not a refusal."""
+    key = WorkflowFactory().key
+    made = api.post(URL, body(key, **first))
+
+    answer = api.post(URL, body(key, **again))
+
+    assert (made.status_code, answer.status_code) == (202, 200)
+    assert ("Idempotent-Payload-Differs" in answer) is differs
+    assert answer.json() == made.json()
+
+
+def test_what_has_expired_when_it_is_asked_for_is_accepted_and_dropped(api: APIClient) -> None:
+    made = api.post(URL, body(WorkflowFactory().key, expires_at="2026-03-05T09:00:00Z")).json()
+
+    advance_lane("medium")
+
+    shown = api.get(f"{URL}{made['id']}/").json()
+    assert (shown["status"], shown["error"]["code"], shown["failed_nodes"]) == ("failed", "expired", [])
 
 
 def test_lists_filter_and_page(api: APIClient) -> None:
@@ -274,7 +342,7 @@ def test_steps_are_shown_as_the_contract_has_it(api: APIClient) -> None:
 
     assert set(step) == {
         "id", "trigger", "node_id", "node_type", "attempt", "status", "provider", "message_id", "output", "error",
-        "started_at", "finished_at", "duration_ms",
+        "started_at", "finished_at", "duration_ms", "explanation",
     }  # fmt: skip
     assert (step["trigger"], step["provider"], step["error"]) == (str(trigger.pk), "outbox", None)
     assert step["output"]["missing_variables"] == ["order.id"]

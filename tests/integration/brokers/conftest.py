@@ -16,6 +16,7 @@ from pytest_django import Settings
 
 from notifyflow.celery import app
 from tests.settings import TEST_AMQP_URL, TEST_REDIS_URL
+from triggers import bells
 from triggers.bells import lane_queues
 
 BROKERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -38,6 +39,7 @@ def connected_to(url: str, options: dict[str, Any]) -> Iterator[None]:
 
 
 def _forget_connections() -> None:
+    bells.broker_pause.end()
     kombu.pools.reset()
     # What a forked child does: it drops the connections that the application keeps.
     application: Any = app

@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from channels.contract import Receipt, TransientSendError
 from execution.claims import Claim, claim_batch, release, renew_lease
-from execution.intents import write_intents
+from execution.clock import database_now
+from execution.intents import withdraw_intents, write_intents
 from execution.models import Step
 from execution.recording import record_results
 from execution.runner import advance_lane
@@ -91,13 +92,27 @@ def test_a_claim_takes_nothing_that_is_not_due_or_not_of_its_lane() -> None:
 
 def test_a_renewed_lease_is_not_swept_and_an_expired_one_is() -> None:
     TriggerFactory()
+    claim = claim_batch("medium", limit=9, now=timezone.now())
+    Trigger.objects.update(lease_expires_at=timezone.now() + timedelta(seconds=10))
+    assert free_expired_leases(now=timezone.now() + timedelta(seconds=9)) == 0
+
+    renew_lease(claim)
     now = timezone.now()
-    claim = claim_batch("medium", limit=9, now=now)
 
     assert free_expired_leases(now=now + timedelta(seconds=59)) == 0
-    renew_lease(claim, now=now + timedelta(seconds=50))
-    assert free_expired_leases(now=now + timedelta(seconds=100)) == 0
-    assert free_expired_leases(now=now + timedelta(seconds=111)) == 1
+    assert free_expired_leases(now=now + timedelta(seconds=61)) == 1
+
+
+@pytest.mark.parametrize("skew", [timedelta(minutes=-5), timedelta(minutes=5)])
+def test_a_lease_goes_by_the_database_s_clock_however_wrong_the_worker_s_is(skew: timedelta) -> None:
+    """A worker behind would be swept while it sends; one ahead would keep its triggers long after its death."""
+    TriggerFactory(available_at=timezone.now() - timedelta(hours=1))
+
+    claim = claim_batch("medium", limit=9, now=timezone.now() + skew)
+
+    assert len(claim.trigger_ids) == 1
+    assert free_expired_leases(now=database_now() + timedelta(seconds=55)) == 0
+    assert free_expired_leases(now=database_now() + timedelta(seconds=61)) == 1
 
 
 def test_a_fenced_worker_moves_nothing_and_leaves_its_evidence() -> None:
@@ -153,7 +168,7 @@ def test_a_worker_whose_claim_another_has_taken_over_changes_nothing_of_it() -> 
     before = Trigger.objects.filter(pk=trigger.pk).values().get()
     assert before["claim_id"] == current.id
 
-    renew_lease(lost, now=much_later + later())
+    renew_lease(lost)
     assert release(lost, [trigger.pk], now=much_later) == 0
     assert write_intents(lost, [send]) == []
     answer = Answer(send, timezone.now(), receipt=Receipt(provider="smtp", message_id="<late>"))
@@ -234,6 +249,21 @@ def test_a_late_doubt_about_a_step_in_doubt_keeps_its_reason() -> None:
     assert step.error is not None
     assert (step.status, step.error["code"]) == (StepStatus.IN_DOUBT, "connection_lost")
     assert Trigger.objects.get().status == TriggerStatus.ENQUEUED
+
+
+def test_an_intent_that_is_withdrawn_after_a_later_attempt_stays_and_says_that_nothing_was_sent() -> None:
+    """A worker was frozen before it began to send, its lease ran out, and the next one has sent."""
+    TriggerFactory()
+    claim, (send,) = claim_and_write_intents()
+    free_expired_leases(now=timezone.now() + later())
+    advance_lane("medium")
+
+    withdraw_intents(claim, [send], now=timezone.now())
+
+    first, second = Step.objects.order_by("attempt")
+    assert first.error is not None
+    assert (first.attempt, first.status, first.error["code"]) == (1, StepStatus.FAILED, "never_sent")
+    assert (second.attempt, second.status) == (2, StepStatus.SUCCEEDED)
 
 
 def test_a_fenced_worker_writes_no_intent() -> None:

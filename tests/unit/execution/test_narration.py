@@ -65,6 +65,30 @@ def step(status: str = "succeeded", **fields: Any) -> Step:
             ),
         ),
         (
+            trigger(status="failed", completed_at=NOW - HOUR, expires_at=NOW - HOUR),
+            [],
+            (
+                "Nothing more: its time was over 5 Mar 2026, 08:00:00 UTC (1 hour ago). "
+                "A redrive sends nothing of it and ends it again."
+            ),
+        ),
+        (
+            trigger(available_at=NOW + HOUR, expires_at=NOW + HOUR, current_node_id="wait"),
+            [step("waiting", node_id="wait")],
+            (
+                "It waits in the delay wait, and is dropped at 5 Mar 2026, 10:00:00 UTC (in 1 hour), "
+                "when its time is over."
+            ),
+        ),
+        (
+            trigger(status="completed", completed_at=NOW - HOUR, failed_nodes=["mail", "push"]),
+            [],
+            (
+                "Nothing more: it was completed 5 Mar 2026, 08:00:00 UTC (1 hour ago). "
+                "It went on although mail, push failed, as the workflow says."
+            ),
+        ),
+        (
             trigger(status="completed", completed_at=NOW - HOUR),
             [],
             "Nothing more: it was completed 5 Mar 2026, 08:00:00 UTC (1 hour ago).",
@@ -115,11 +139,10 @@ def test_how_long_a_step_took(row: Step, words: str) -> None:
     [
         (step("skipped", attempt=0), "No edge that leads here was taken."),
         (step("skipped", attempt=1), "The trigger was canceled while this was waiting."),
+        (step("skipped", attempt=1, error={"code": "expired"}), "Dropped: its time was over."),
+        (step("failed", error={"code": "expired"}), "Dropped: its time was over."),
+        (step("failed", error={"code": "timeout"}), ""),
         (step("waiting", output={"until": "2026-03-06T09:00:00+00:00"}), "Waits until 6 Mar 2026, 09:00:00 UTC."),
-        (
-            step("in_doubt"),
-            "It is unknown whether the message left: its worker was lost, or no clear answer came back.",
-        ),
         (step("succeeded"), ""),
     ],
 )
