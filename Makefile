@@ -1,6 +1,7 @@
 # Every verb sets up what it needs, so each one works first in a fresh clone and is quick the second time.
 # PYTHON=...  the interpreter .venv is made with      ARGS=...  passed on to pytest or the benchmark
 # FUZZ_SECONDS=600  how long make fuzz runs           FUZZ_SEED=...  what it begins with, to repeat a run
+# ROUNDS=1 BROKER=rabbitmq,redis CHAOS_TRIGGERS=5000   what make chaos does      CHAOS_SEED=...  to repeat a round
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -39,7 +40,7 @@ bench: dev ## The measured comparison, as a table and in benchmarks/results/
 	@scripts/services ensure
 	@set -a; eval "$$(scripts/services env)"; exec $(PY) -m benchmarks $(ARGS)
 
-chaos: dev ## Break things on purpose: tests/chaos
+chaos: dev ## Break real processes at random while triggers flow (ROUNDS=1, BROKER=redis, CHAOS_SEED=...)
 	@scripts/services ensure
 	@scripts/test --only chaos $(ARGS)
 

@@ -13,6 +13,7 @@ from accounts.models import User
 from accounts.recently import recent_keys, recent_users
 from accounts.roles import Role
 from tests.factories import UserFactory
+from triggers import bells
 from workflows.compiled import compiled_version
 
 
@@ -26,6 +27,8 @@ def nothing_left_behind(settings: Settings, tmp_path: Path) -> Iterator[None]:
     compiled_version.cache_clear()
     recent_users.forget()
     recent_keys.forget()
+    bells.broker_pause.end()
+    bells.cache_pause.end()
     yield
     shutil.rmtree(tmp_path, ignore_errors=True)
 
