@@ -48,6 +48,7 @@ class DeadLetterViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewse
     queryset = DeadLetter.objects.all()
     serializer_class = DeadLetterSerializer
     filterset_class = DeadLetterFilter
+    # The services below take an id, where the others' `get_object` takes any text for one that is unknown.
     lookup_value_regex = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
     def get_queryset(self) -> QuerySet[DeadLetter]:

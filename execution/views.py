@@ -57,7 +57,6 @@ class StepViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
     queryset = Step.objects.all()
     serializer_class = StepSerializer
     filterset_class = StepFilter
-    lookup_value_converter = "uuid"
 
 
 class TriggerStepsView(ListAPIView[Step]):

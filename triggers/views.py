@@ -62,7 +62,6 @@ class TriggerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     queryset = Trigger.objects.all()
     serializer_class = TriggerSerializer
     filterset_class = TriggerFilter
-    lookup_value_converter = "uuid"
 
     def get_queryset(self) -> QuerySet[Trigger]:
         """Return triggers with what their answer shows, in one query."""

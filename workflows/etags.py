@@ -16,21 +16,19 @@ from workflows.preconditions import MalformedTags, Precondition, read_tags
 TAG = r'(W/)?"[!#-~]*"'
 TAGS = rf"^(\*|{TAG}( *, *{TAG})*)$"
 AN_ETAG = OpenApiExample("an-ETag", '"4-6441e9"')
-IF_MATCH = OpenApiParameter(
-    "If-Match",
-    OpenApiTypes.STR,
-    OpenApiParameter.HEADER,
-    description="ETags of what you read, or `*`: when the workflow is another by now, nothing is done (412).",
-    pattern=TAGS,
-    examples=[AN_ETAG],
+
+
+def _list_of_tags(name: str, description: str) -> OpenApiParameter:
+    return OpenApiParameter(
+        name, OpenApiTypes.STR, OpenApiParameter.HEADER, description=description, pattern=TAGS, examples=[AN_ETAG]
+    )
+
+
+IF_MATCH = _list_of_tags(
+    "If-Match", "ETags of what you read, or `*`: when the workflow is another by now, nothing is done (412)."
 )
-IF_NONE_MATCH = OpenApiParameter(
-    "If-None-Match",
-    OpenApiTypes.STR,
-    OpenApiParameter.HEADER,
-    description="ETags of what you have, or `*`: when it is one of them still, the answer is 304.",
-    pattern=TAGS,
-    examples=[AN_ETAG],
+IF_NONE_MATCH = _list_of_tags(
+    "If-None-Match", "ETags of what you have, or `*`: when it is one of them still, the answer is 304."
 )
 ETAG = OpenApiParameter(
     "ETag",
