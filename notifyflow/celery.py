@@ -11,8 +11,11 @@ from celery.signals import setup_logging, worker_init, worker_shutting_down
 from django.core.checks import ERROR, run_checks
 
 from execution.stopping import ask_to_stop
+from notifyflow import redis_broker
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "notifyflow.settings")
+
+redis_broker.register()
 
 app = Celery("notifyflow")
 app.config_from_object("django.conf:settings", namespace="CELERY")
