@@ -2,6 +2,7 @@
 # PYTHON=...  the interpreter .venv is made with      ARGS=...  passed on to pytest or the benchmark
 # FUZZ_SECONDS=600  how long make fuzz runs           FUZZ_SEED=...  what it begins with, to repeat a run
 # ROUNDS=1 BROKER=rabbitmq,redis CHAOS_TRIGGERS=5000   what make chaos does      CHAOS_SEED=...  to repeat a round
+# CHAOS_RESULTS=...  a file that gets a line of JSON for each round of make chaos
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -40,9 +41,10 @@ bench: dev ## The measured comparison, as a table and in benchmarks/results/
 	@scripts/services ensure
 	@set -a; eval "$$(scripts/services env)"; exec $(PY) -m benchmarks $(ARGS)
 
+# `exec` as in `run`: SIGTERM to make reaches pytest, which takes down what a round has started.
 chaos: dev ## Break real processes at random while triggers flow (ROUNDS=1, BROKER=redis, CHAOS_SEED=...)
 	@scripts/services ensure
-	@scripts/test --only chaos $(ARGS)
+	@set -a; eval "$$(scripts/services env)"; exec $(PY) -m pytest tests/chaos $(ARGS)
 
 fuzz: dev ## Generated requests of every role against the running service (FUZZ_SECONDS=600, FUZZ_SEED=...)
 	@scripts/services ensure

@@ -30,11 +30,13 @@ WRONG = {
         " WHERE a.status = 'succeeded' AND b.attempt > a.attempt AND b.started_at > a.finished_at"
         " AND b.status <> 'in_doubt'",
     "failed triggers without an open dead letter":
+        # One that a person has discarded since is an answer too; one discarded before an earlier redrive is not.
         "SELECT t.id FROM triggers_trigger t WHERE t.status = 'failed' AND NOT EXISTS"
-        " (SELECT FROM execution_deadletter d WHERE d.trigger_id = t.id AND d.redriven_at IS NULL)",
+        " (SELECT FROM execution_deadletter d WHERE d.trigger_id = t.id AND d.redriven_at IS NULL"
+        " AND (d.discarded_at IS NULL OR d.discarded_at >= t.completed_at))",
     "dead letters of triggers that did not fail":
         "SELECT d.id FROM execution_deadletter d JOIN triggers_trigger t ON t.id = d.trigger_id"
-        " WHERE d.redriven_at IS NULL AND t.status <> 'failed'",
+        " WHERE d.redriven_at IS NULL AND d.discarded_at IS NULL AND t.status <> 'failed'",
     "joins that did not wait":
         "SELECT f.id FROM execution_step f JOIN execution_step p USING (trigger_id) WHERE f.node_id = 'feedback'"
         " AND p.node_id IN ('text', 'offer') AND p.status IN ('succeeded', 'skipped')"
@@ -43,9 +45,6 @@ WRONG = {
         "SELECT x.id FROM execution_step x JOIN execution_step w USING (trigger_id) WHERE x.node_id = 'text'"
         " AND w.node_id = 'wait' AND x.started_at < (w.output ->> 'until')::timestamptz - interval '1 ms'",
 }  # fmt: skip
-
-# Failed attempts of a node that is to be sent again when in doubt: their error says that no clear answer came back.
-WITHOUT_ANSWER = {"timeout", "disconnected", "connection_failed", "provider_error", "unreadable_answer"}
 
 
 @dataclass
@@ -156,5 +155,4 @@ def says_in_doubt(step: Mapping[str, Any]) -> bool:
 
 
 def _is_without_answer(step: Mapping[str, Any]) -> bool:
-    error = step["error"] or {}
-    return step["status"] == "failed" and (bool(error.get("is_in_doubt")) or error.get("code") in WITHOUT_ANSWER)
+    return step["status"] == "failed" and bool((step["error"] or {}).get("is_in_doubt"))

@@ -84,7 +84,13 @@ def _kill_web_child(world: World, dice: random.Random) -> None:
 
 def _crash_broker(world: World, dice: random.Random) -> Ending:
     world.broker.crash()
-    return dice.uniform(1, 6), world.broker.start
+    # RabbitMQ takes some seconds more to boot.
+    return dice.uniform(0.5, 4), world.broker.start
+
+
+def _refuse_broker(world: World, dice: random.Random) -> Ending:
+    world.broker.refuse()
+    return dice.uniform(1, 6), world.broker.accept
 
 
 def _silence_broker(world: World, dice: random.Random) -> Ending:
@@ -158,7 +164,8 @@ FAULTS = (
     Fault("beat frozen", _freeze_beat),
     Fault("web killed in mid-request", _kill_web),
     Fault("one web process killed", _kill_web_child),
-    Fault("broker away", _crash_broker),
+    Fault("broker killed", _crash_broker),
+    Fault("broker out of reach", _refuse_broker),
     Fault("broker silent", _silence_broker),
     Fault("broker connections cut", _cut_broker),
     Fault("every queue purged", _purge),

@@ -28,11 +28,20 @@ QUIET_SECONDS = 6.0
 def measure(world: World, clients: Clients, first_number: int) -> dict[str, float]:
     """Return the seconds of each kind of loss; triggers get numbers from `first_number` on."""
     found: dict[str, float] = {}
+    _see_one_through(world, clients, first_number)
+    first_number += 1
     with psycopg.connect(world.postgres.url, autocommit=True, row_factory=dict_row) as looking:
         found["a trigger whose bell was lost begins"] = _lost_bell(world, clients, looking, first_number)
         found["killed workers' triggers go on"] = _killed_workers(world, clients, looking, first_number + 10)
     found |= _restarted_database(world, clients, first_number + 10 + HELD)
     return found
+
+
+def _see_one_through(world: World, clients: Clients, number: int) -> None:
+    """Return when a worker has begun a trigger, which it can't while it waits to connect to its broker again."""
+    trigger = clients.trigger(number, priority="high")
+    with psycopg.connect(world.postgres.url, autocommit=True, row_factory=dict_row) as looking:
+        _first_step(looking, trigger["id"])
 
 
 def _lost_bell(world: World, clients: Clients, looking: psycopg.Connection[Any], number: int) -> float:

@@ -16,21 +16,36 @@ from itertools import count
 from pathlib import Path
 
 import psycopg
+from amqp import AMQPError
 from kombu.exceptions import OperationalError
 
 from tests.chaos import evidence, faults, recovery
 from tests.chaos.clients import Clients
-from tests.chaos.story import WORKFLOW_KEY
-from tests.chaos.world import DEFAULT_LEASE_SECONDS, LEASE_SECONDS, World, running
+from tests.chaos.servers import check_programs
+from tests.chaos.story import RETRY_CAP_SECONDS, WORKFLOW_KEY
+from tests.chaos.world import DEFAULT_LEASE_SECONDS, LEASE_SECONDS, TIMES, World, running
 from tests.e2e.processes import ROOT
 from tests.fakes.jsonl import JsonLines
 
 TELL_EVERY_SECONDS = 5.0
-# After the last fault, however long a small machine takes to work off what has piled up: when nothing is accepted and
-# nothing ends for so long, which is a lease, a retry and much more, the rest is stuck.
-STUCK_SECONDS = 75
+# A round is stuck when for so long no trigger was accepted, no node got done and no trigger ended. When the last fault
+# is over and the servers answer, one node may still stand still for a lease that a dead worker holds, for the longest
+# pause between two attempts of Celery to connect to its broker, and for more failed attempts than anybody will see in a
+# row: 0.06 ** 9 for each of 20,000 messages is once in five million rounds.
+# A small machine works off what has piled up as long as it likes, as nodes get done meanwhile. Attempts that fail for
+# ever are no movement, so that does end.
+RECONNECT_SECONDS = 30.0
+ATTEMPTS_IN_A_ROW = 9
+ATTEMPT_SECONDS = float(TIMES["PROVIDER_TIMEOUT_SECONDS"]) + RETRY_CAP_SECONDS
+STUCK_SECONDS = LEASE_SECONDS + RECONNECT_SECONDS + ATTEMPTS_IN_A_ROW * ATTEMPT_SECONDS
 TROUBLE = 0.06
 VERIFY = "verify"
+UNDER_WAY = "triggers_trigger WHERE status IN ('enqueued', 'processing')"
+ENDED = "triggers_trigger WHERE completed_at IS NOT NULL"
+# What is counted here happens once to each node.
+NODES_DONE = "execution_step WHERE status IN ('succeeded', 'skipped')"
+IN_DOUBT = "execution_step WHERE status = 'in_doubt'"
+AWAY = -1
 
 
 @dataclass(frozen=True)
@@ -47,21 +62,26 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """How a round ended: it is clean when `faults` is empty; `folder` is there only when it is not."""
+    """How a round ended: it is clean when `faults` is empty; `folder` is there only when it is not.
+
+    What is not known yet is empty, so one of a round that broke off says what it can.
+    """
 
     plan: Plan
-    folder: Path
+    folder: Path | None = None
     faults: list[str] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
     numbers: dict[str, int] = field(default_factory=dict)
     answers: Counter[str] = field(default_factory=Counter)
     recovery: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    broker_is: str = ""
 
     def table(self) -> str:
         """Return what was done and what came of it, for people."""
         plan = self.plan
         lines = [f"Chaos on {plan.broker}, CHAOS_SEED={plan.seed}: {plan.triggers} triggers, {self.seconds:.0f} s"]
+        lines += [f"  {self.broker_is}"]
         lines += [f"  {name:<48}{times:>7}" for name, times in sorted(self.done.items())]
         lines += ["  -- what the clients heard"]
         lines += [f"  {name:<48}{times:>7}" for name, times in sorted(self.answers.items())]
@@ -80,18 +100,25 @@ class Outcome:
         return "\n".join(lines)
 
 
-def run_round(plan: Plan, *, say: Callable[[str], None]) -> Outcome:
-    """Run one round to its end; everything it started is gone afterwards, also when it is interrupted."""
-    folder = Path(tempfile.mkdtemp(prefix=f"notifyflow-chaos-{plan.broker}-{plan.seed}-"))
-    outcome = Outcome(plan, folder)
+def run_round(plan: Plan, *, say: Callable[[str], None], outcome: Outcome | None = None) -> Outcome:
+    """Run one round to its end; everything it started is gone afterwards, also when it is interrupted.
+
+    Raises MissingProgramsError before anything starts. `outcome` is filled in as it goes, for whoever wants to know
+    about a round that breaks off.
+    """
+    check_programs()
+    outcome = outcome or Outcome(plan)
+    outcome.folder = folder = Path(tempfile.mkdtemp(prefix=f"notifyflow-chaos-{plan.broker}-{plan.seed}-"))
     began = time.monotonic()
     try:
-        with _sigterm_interrupts(), running(folder, broker=plan.broker, seed=plan.seed, tell=say) as world:
+        with _ended_by_signals(), running(folder, broker=plan.broker, seed=plan.seed, tell=say) as world:
+            outcome.broker_is = world.broker.what
             _run(plan, world, outcome, say)
     except BaseException:
         say(f"The round broke off; journals and logs: {folder}")
         raise
-    outcome.seconds = time.monotonic() - began
+    finally:
+        outcome.seconds = time.monotonic() - began
     if not outcome.faults:
         shutil.rmtree(folder, ignore_errors=True)
     return outcome
@@ -104,6 +131,8 @@ def _run(plan: Plan, world: World, outcome: Outcome, say: Callable[[str], None])
         world.trouble(TROUBLE)
         clients.start()
         _break_things(plan, world, clients, outcome, say)
+        # RabbitMQ may be booting.
+        world.broker.wait()
         _settle(world, clients, outcome, say)
         world.trouble(0)
         if plan.with_recovery and not outcome.faults:
@@ -148,7 +177,7 @@ def _act(world: World, planned: faults.Planned, outcome: Outcome) -> faults.Endi
     outcome.done[planned.fault.name] += 1
     try:
         return planned.fault.act(world, random.Random(planned.seed))
-    except (OSError, OperationalError) as error:
+    except (OSError, OperationalError, AMQPError) as error:
         # What was to be broken was away itself.
         outcome.done[f"{planned.fault.name}: not possible then"] += 1
         world.tell(f"{planned.fault.name}: {error!r}")
@@ -158,34 +187,34 @@ def _act(world: World, planned: faults.Planned, outcome: Outcome) -> faults.Endi
 def _settle(world: World, clients: Clients, outcome: Outcome, say: Callable[[str], None]) -> None:
     """Wait until everything is accepted and ended, as long as it goes forward."""
     began = told_at = moved_at = time.monotonic()
-    before: tuple[int, int | None] | None = None
+    before: tuple[int, ...] = ()
     while time.monotonic() < moved_at + STUCK_SECONDS:
-        under_way = _count(world, "SELECT count(*) FROM triggers_trigger WHERE status IN ('enqueued', 'processing')")
+        under_way, nodes_done = _look(world, UNDER_WAY, NODES_DONE)
         if clients.is_done and under_way == 0:
             return
-        if before != (before := (len(clients.accepted), under_way)):
+        if before != (before := (len(clients.accepted), under_way, nodes_done)):
             moved_at = time.monotonic()
         if time.monotonic() - told_at > TELL_EVERY_SECONDS:
             told_at = time.monotonic()
             say(f"  +{told_at - began:3.0f} s  settling: {_progress(world, clients)}")
         time.sleep(0.3)
-    outcome.faults.append(f"stuck, nothing moved for {STUCK_SECONDS} s: {_progress(world, clients)}")
+    outcome.faults.append(f"stuck, nothing moved for {STUCK_SECONDS:.0f} s: {_progress(world, clients)}")
 
 
 def _progress(world: World, clients: Clients) -> str:
-    ended = _count(world, "SELECT count(*) FROM triggers_trigger WHERE completed_at IS NOT NULL")
-    doubted = _count(world, "SELECT count(*) FROM execution_step WHERE status = 'in_doubt'")
-    words = "PostgreSQL away" if ended is None else f"{ended} ended, {doubted} steps in doubt"
+    ended, doubted = _look(world, ENDED, IN_DOUBT)
+    words = "PostgreSQL away" if ended == AWAY else f"{ended} ended, {doubted} steps in doubt"
     return f"{len(clients.accepted)} of {clients.triggers} accepted, {words}"
 
 
-def _count(world: World, statement: str) -> int | None:
+def _look(world: World, *counts: str) -> tuple[int, ...]:
+    """Return these counts, or AWAY for each."""
+    statement = ", ".join(f"(SELECT count(*) FROM {count})" for count in counts)
     try:
         with psycopg.connect(world.postgres.url, autocommit=True, connect_timeout=2) as looking:
-            row = looking.execute(statement).fetchone()
+            return looking.execute(f"SELECT {statement}".encode()).fetchone() or ()
     except psycopg.OperationalError:
-        return None
-    return int(row[0]) if row else 0
+        return (AWAY,) * len(counts)
 
 
 def _judge(world: World, clients: Clients, outcome: Outcome) -> None:
@@ -223,17 +252,20 @@ def _verify(world: World, outcome: Outcome) -> None:
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM end a round as Ctrl-C does, so that nothing stays behind."""
+def _ended_by_signals() -> Iterator[None]:
+    """Let the first SIGTERM or Ctrl-C end a round so that nothing stays behind; the next ones must not end that."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(*_: object) -> None:
+        for number in before:
+            signal.signal(number, lambda *_: None)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -4,7 +4,8 @@ from typing import Any
 
 WORKFLOW_KEY = "order-shipped"
 DELAY_MS = 1_500
-RETRY = {"max_attempts": 15, "backoff": {"base_s": 1, "factor": 1.5, "cap_s": 5}}
+RETRY_CAP_SECONDS = 5
+RETRY = {"max_attempts": 15, "backoff": {"base_s": 1, "factor": 1.5, "cap_s": RETRY_CAP_SECONDS}}
 # Every message carries `<trigger id>.<node id>`: an email as its Message-ID, an SMS in its text.
 SMS = "{{ trigger.id }}."
 WORKFLOW: dict[str, Any] = {

@@ -16,21 +16,29 @@ from typing import IO, Self
 from tests.e2e.processes import ROOT
 
 LOOK_SECONDS = 0.1
+LOG_TAIL_BYTES = 8_000
 RESTART_SECONDS = 0.5
 STOP_SECONDS = 30
-# What is left of a killed process's group is known by this variable in its environment: a number may be used again.
+SWEEP_SECONDS = 10
+# Everything a round starts carries this variable in its environment, and so what was started by that; process groups
+# would miss who made a group of its own, and a number may be used again.
 MARK = "NOTIFYFLOW_CHAOS_RUN"
 
 
 @dataclass
 class Kept:
-    """One process that is kept running; `excused` says that its next end is our doing."""
+    """One process that is kept running; `excused` says that its next end is our doing.
+
+    `stop` asks it to end in good order, `hurry` to end at once.
+    """
 
     name: str
     command: tuple[str, ...]
     process: subprocess.Popen[bytes]
     user: str | None = None
-    stop_number: signal.Signals = signal.SIGTERM
+    more: Mapping[str, str] = field(default_factory=dict)
+    stop: signal.Signals = signal.SIGTERM
+    hurry: signal.Signals = signal.SIGKILL
     excused: bool = False
     held_back: bool = False
     starts: int = 1
@@ -45,7 +53,6 @@ class Supervisor:
     tell: Callable[[str], None]
     kept: dict[str, Kept] = field(default_factory=dict)
     unexpected: list[str] = field(default_factory=list)
-    _groups: set[int] = field(default_factory=set)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _ending: threading.Event = field(default_factory=threading.Event)
 
@@ -59,24 +66,28 @@ class Supervisor:
     ) -> None:
         self._ending.set()
         self._watcher.join(10)
-        # The other way round than they were started: servers go last.
-        for kept in reversed(self.kept.values()):
-            self._signal_group(kept, signal.SIGCONT)
-            kept.process.send_signal(kept.stop_number)
-            try:
-                kept.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.tell(f"{kept.name} did not end within {STOP_SECONDS} s of SIGTERM and was killed")
-            self._end_group(kept.process.pid)
-            kept.process.wait()
-        for group in list(self._groups):
-            self._end_group(group)
+        try:
+            for kept in self.kept.values():
+                self._signal_group(kept, signal.SIGCONT)
+            self._end(in_hurry=kind is not None)
+        finally:
+            sweep(self.environment[MARK])
 
     def keep(
-        self, name: str, *command: str, user: str | None = None, stop_number: signal.Signals = signal.SIGTERM
+        self,
+        name: str,
+        *command: str,
+        user: str | None = None,
+        more: Mapping[str, str] | None = None,
+        stop: signal.Signals = signal.SIGTERM,
+        hurry: signal.Signals = signal.SIGKILL,
     ) -> None:
-        """Start a process with its log in `<name>.log`, and start it again whenever it ends."""
-        self.kept[name] = Kept(name, command, self._start(name, command, user), user, stop_number)
+        """Start a process with its log in `<name>.log`, and start it again whenever it ends.
+
+        `more` is for its environment.
+        """
+        more = more or {}
+        self.kept[name] = Kept(name, command, self._start(name, command, user, more), user, more, stop, hurry)
 
     def names(self, start: str) -> list[str]:
         """Return the names that begin so."""
@@ -118,27 +129,41 @@ class Supervisor:
         """Let them go on."""
         self._signal_group(self.kept[name], signal.SIGCONT)
 
-    def hold_back(self, name: str, number: signal.Signals) -> None:
-        """End a process by signal, and do not start it again before `let_go`."""
+    def hold_back(self, name: str) -> None:
+        """Do not start a process again before `let_go`; it is about to be ended."""
         with self._lock:
-            kept = self.kept[name]
-            kept.held_back = kept.excused = True
-            kept.process.send_signal(number)
+            self.kept[name].held_back = True
 
     def let_go(self, name: str) -> None:
         """Start a process again that was held back."""
         self.kept[name].held_back = False
 
-    def _start(self, name: str, command: tuple[str, ...], user: str | None) -> subprocess.Popen[bytes]:
+    def _end(self, *, in_hurry: bool) -> None:
+        """End what is kept; in a hurry when the round broke off, and nobody asks how well things end."""
+        if in_hurry:
+            for kept in self.kept.values():
+                self._signal_group(kept, kept.hurry)
+        # The other way round than they were started: servers go last.
+        for kept in reversed(self.kept.values()):
+            if not in_hurry:
+                kept.process.send_signal(kept.stop)
+            try:
+                kept.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.tell(f"{kept.name} did not end within {STOP_SECONDS} s and was killed")
+                self._signal_group(kept, signal.SIGKILL)
+                kept.process.wait()
+
+    def _start(
+        self, name: str, command: tuple[str, ...], user: str | None, more: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
         log: IO[bytes]
         with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                command, cwd="/" if user else ROOT, env=dict(self.environment), stdin=subprocess.DEVNULL,
+            return subprocess.Popen(
+                command, cwd="/" if user else ROOT, env={**self.environment, **more}, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True,
                 user=user, group=user, extra_groups=[user] if user else None,
             )  # fmt: skip
-        self._groups.add(process.pid)
-        return process
 
     def _watch(self) -> None:
         while not self._ending.wait(LOOK_SECONDS):
@@ -150,36 +175,47 @@ class Supervisor:
         code = kept.process.poll()
         if code is None or kept.held_back:
             return
-        if not kept.excused:
+        if not kept.excused and not self._has_given_up(kept):
             self.unexpected.append(f"{kept.name} ended by itself with {code}")
             self.tell(self.unexpected[-1])
         time.sleep(RESTART_SECONDS)
-        kept.process = self._start(kept.name, kept.command, kept.user)
+        kept.process = self._start(kept.name, kept.command, kept.user, kept.more)
         kept.excused = False
         kept.starts += 1
+
+    def _has_given_up(self, kept: Kept) -> bool:
+        """Say whether a worker ended because a child was killed before its first look at the broker.
+
+        Then Celery takes all its children for broken, and leaves the rest to whoever started it.
+        """
+        with (self.folder / f"{kept.name}.log").open("rb") as log:
+            log.seek(max(log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES, 0))
+            return b"Could not start worker processes" in log.read()
 
     def _signal_group(self, kept: Kept, number: signal.Signals) -> None:
         with self._lock, suppress(ProcessLookupError):
             if kept.process.poll() is None:
                 os.killpg(kept.process.pid, number)
 
-    def _end_group(self, group: int) -> None:
-        """Kill what is left of a group, if it is still ours."""
-        self._groups.discard(group)
-        for pid in _members(group, self.environment[MARK]):
+
+def sweep(mark: str) -> None:
+    """Kill whatever carries this mark, until nothing does."""
+    until = time.monotonic() + SWEEP_SECONDS
+    while (found := _marked(mark)) and time.monotonic() < until:
+        for pid in found:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        # Who was killed may have been starting another.
+        time.sleep(LOOK_SECONDS)
 
 
-def _members(group: int, mark: str) -> list[int]:
+def _marked(mark: str) -> list[int]:
     found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
-        with suppress(OSError, ValueError):
-            # After the name, which may hold anything, stand state, parent and group.
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            is_ours = int(fields[2]) == group and f"{MARK}={mark}".encode() in (folder / "environ").read_bytes()
-            if is_ours and fields[0] != "Z":
+        with suppress(OSError):
+            # A zombie has no environment any more.
+            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
                 found.append(int(folder.name))
     return found

@@ -6,18 +6,20 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from celery import Celery
 
-from tests.chaos.servers import LANES, Broker, Postgres, Redis, RedisBroker, folder_for_postgres, rabbitmq
+from tests.chaos.brokers import LANES, Broker, RabbitNode, RedisBroker, may_have_node, shared_rabbitmq
+from tests.chaos.servers import Postgres, Redis, folder_for_postgres
 from tests.chaos.story import WORKFLOW, WORKFLOW_KEY
 from tests.chaos.supervisor import MARK, Supervisor
 from tests.e2e.client import Client
 from tests.e2e.processes import BIN, ROOT, answers, free_port, wait_until
+from tests.fakes.proxy import HOST, Proxy
 from tests.fakes.twilio import ACCOUNT_SID, AUTH_TOKEN
 
 PASSWORD = "correct horse battery staple"
@@ -31,12 +33,13 @@ WORKERS = ("worker-1", "worker-2")
 class Provider:
     """One provider's process, on a port that stays the same."""
 
-    def __init__(self, kind: str, folder: Path, seed: int) -> None:
+    def __init__(self, kind: str, folder: Path, seed: int, environment: Mapping[str, str]) -> None:
         self.kind = kind
         self.port = free_port()
         self.journal = folder / f"{kind}.jsonl"
         self._log = folder / f"{kind}.log"
         self._seed = seed
+        self._environment = dict(environment)
         self._trouble = 0.0
         self.start()
 
@@ -48,7 +51,8 @@ class Provider:
                     sys.executable, "-m", "tests.chaos.providers", self.kind, "--port", str(self.port),
                     "--journal", str(self.journal), "--seed", str(self._seed),
                 ],
-                cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
+                cwd=ROOT, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                start_new_session=True,
             )  # fmt: skip
         assert self._process.stdout is not None
         self._process.stdout.readline()
@@ -159,15 +163,16 @@ def running(folder: Path, *, broker: str, seed: int, tell: Callable[[str], None]
     environment = _inherited() | {MARK: run}
     with ExitStack() as stack:
         pg_folder = stack.enter_context(folder_for_postgres())
-        rabbit = stack.enter_context(rabbitmq(run=run, prefix=PREFIX)) if broker == "rabbitmq" else None
+        choose = _prepare_broker(stack, broker, run)
         supervisor = stack.enter_context(Supervisor(folder, environment, tell))
+        # It boots while the others are made ready.
+        chosen = choose(supervisor, folder)
         postgres = Postgres(supervisor, pg_folder)
-        cache = Redis(supervisor, "redis-cache")
-        chosen: Broker = rabbit or RedisBroker(supervisor, prefix=PREFIX)
+        cache = Redis(supervisor, "redis-cache", free_port())
         dice = random.Random(seed)
         providers = []
         for kind in ("smtp", "twilio"):
-            providers.append(Provider(kind, folder, dice.randrange(2**32)))
+            providers.append(Provider(kind, folder, dice.randrange(2**32), environment))
             stack.callback(providers[-1].stop)
         environment |= _settings(folder, postgres, cache, chosen, providers)
         world = World(
@@ -178,6 +183,18 @@ def running(folder: Path, *, broker: str, seed: int, tell: Callable[[str], None]
         yield world
 
 
+def _prepare_broker(stack: ExitStack, name: str, run: str) -> Callable[[Supervisor, Path], Broker]:
+    """Prepare what outlives every process, and return what starts the broker, if it is ours to start."""
+    if name == "rabbitmq" and not may_have_node():
+        shared = stack.enter_context(shared_rabbitmq(run=run, prefix=PREFIX))
+        return lambda supervisor, folder: shared
+    port = free_port()
+    proxy = stack.enter_context(Proxy((HOST, port)))
+    if name == "rabbitmq":
+        return lambda supervisor, folder: RabbitNode(supervisor, proxy, port, folder, prefix=PREFIX)
+    return lambda supervisor, folder: RedisBroker(supervisor, proxy, port, prefix=PREFIX)
+
+
 def _start(world: World) -> None:
     for command in (
         ("migrate", "--verbosity", "0"),
@@ -185,6 +202,7 @@ def _start(world: World) -> None:
     ):
         done = world.manage(*command)
         assert done.returncode == 0, done.stdout
+    world.broker.wait()
     keep = world.supervisor.keep
     web = f"--interface wsgi --no-ws --host 127.0.0.1 --port {world.port} --workers 2 --respawn-failed-workers"
     keep("web", str(BIN / "granian"), *web.split(), "--workers-kill-timeout", "10", "notifyflow.wsgi:application")
