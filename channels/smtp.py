@@ -9,6 +9,8 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends import smtp
 
 SERVICE_CLOSING = 421
+# What a server says to DATA when it will take the body; before that, it has none of it.
+START_MAIL_INPUT = 354
 
 
 class StaleConnectionError(Exception):
@@ -16,23 +18,24 @@ class StaleConnectionError(Exception):
 
 
 class _Smtp(smtplib.SMTP):
-    """Note when the body of a message is under way: from DATA until the answer to its last line."""
+    """Note when the body of a message is under way: from the server's consent until the answer to its last line."""
 
     is_body_under_way = False
 
+    def getreply(self) -> tuple[int, bytes]:
+        answer = super().getreply()
+        self.is_body_under_way = answer[0] == START_MAIL_INPUT
+        return answer
+
     def data(self, msg: Any) -> tuple[int, bytes]:
-        self.is_body_under_way = True
         try:
-            answer = super().data(msg)
+            return super().data(msg)
         except smtplib.SMTPResponseException:
-            self.is_body_under_way = False  # the server did not want the body
-            # smtplib resets the transaction after every other refusal; left open, this one would have the
-            # next message refused as a nested MAIL command.
+            # The server did not want the body. smtplib resets the transaction after every other refusal; left open,
+            # this one would have the next message refused as a nested MAIL command.
             with suppress(smtplib.SMTPServerDisconnected):
                 self.rset()
             raise
-        self.is_body_under_way = False
-        return answer
 
 
 class _SmtpOverTls(_Smtp, smtplib.SMTP_SSL):

@@ -15,6 +15,9 @@ from triggers.models import Trigger
 from workflows.filters import of_workflow
 from workflows.nodes import MessageNode
 
+# What a dead letter says besides, when its last attempt brought no clear answer.
+MAY_HAVE_LEFT = "It may have been sent: look it up at the provider first, since a redrive sends it again."
+
 # Under this name a message node holds whom it is for, whatever its channel.
 DESTINATION_FIELD = "to"
 
@@ -30,13 +33,14 @@ def dead_letter(
     destination: str = "",
 ) -> DeadLetter:
     """Return a dead letter that is not stored yet; `destination` is masked here, also where the error tells it."""
+    message = without_destination(error["message"], destination)
     return DeadLetter(
         trigger_id=trigger.pk,
         workflow_id=trigger.workflow_id,
         node_id=node_id,
         code=error["code"],
         failure_class=class_of(error["code"], is_transient=error["is_transient"]),
-        message=without_destination(error["message"], destination),
+        message=f"{message} {MAY_HAVE_LEFT}" if error.get("is_in_doubt") else message,
         is_transient=error["is_transient"],
         attempts=attempts,
         destination=masked(destination),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from accounts.admin_texts import at, at_and_how_far, how_far
-from execution.doubts import Prospect, doubt_sentence
+from execution.doubts import Prospect, doubt_sentence, is_in_doubt, redrive_warning
 from execution.expiry import EXPIRED, is_past
 from execution.models import Step
 from execution.states import StepStatus
@@ -40,7 +40,6 @@ ADVICE = {
     "authentication_failed": "The provider refused our credentials: whoever runs the service has to look.",
     "misconfigured": "The channel is not set up: whoever runs the service has to look.",
     "undefined_variable": "The workflow is strict and this trigger has no such value; a redrive would meet the same.",
-    "outcome_unknown": "Look the message up at the provider first: a redrive sends it again.",
     EXPIRED: "It came too late to be of use and was not sent; a redrive would drop it again.",
     "invalid_definition": "The workflow's version can't be run here any more, as after a channel was taken out.",
 }
@@ -71,7 +70,7 @@ def next_sentence(trigger: Trigger, steps: Sequence[Step], *, now: datetime) -> 
         case TriggerStatus.FAILED:
             return (
                 f"Nothing, until somebody redrives it: it then goes on from node {trigger.current_node_id}, "
-                "with all its attempts. What was sent is not sent again."
+                f"with all its attempts. {_sent_twice(trigger, steps)}"
             )
         case TriggerStatus.PROCESSING:
             lease = at_and_how_far(trigger.lease_expires_at, now=now) if trigger.lease_expires_at else "its lease ends"
@@ -81,6 +80,11 @@ def next_sentence(trigger: Trigger, steps: Sequence[Step], *, now: datetime) -> 
             )
         case TriggerStatus.ENQUEUED:
             return _waiting(trigger, steps, now=now) + _went_on(trigger)
+
+
+def _sent_twice(trigger: Trigger, steps: Sequence[Step]) -> str:
+    warning = redrive_warning(steps, left_behind=trigger.failed_nodes)
+    return f"{warning} What is known to have been sent is not." if warning else "What was sent is not sent again."
 
 
 def _waiting(trigger: Trigger, steps: Sequence[Step], *, now: datetime) -> str:
@@ -141,7 +145,7 @@ def step_sentence(step: Step, prospect: Prospect | None = None) -> str:
         case StepStatus.WAITING:
             until = step.output.get("until")
             return f"Waits until {at(datetime.fromisoformat(until))}." if until else "Waits."
-        case StepStatus.IN_DOUBT:
+        case StepStatus.IN_DOUBT | StepStatus.FAILED if is_in_doubt(step):
             return doubt_sentence(step, prospect)
         case StepStatus.RUNNING:
             return "Being sent, or its worker was lost a moment ago."

@@ -23,19 +23,22 @@ COLUMNS = (
 
 @dataclass(slots=True)
 class NodeHistory:
-    """What the steps of one node tell: attempts made, doubts, the first failure, a proof that it succeeded."""
+    """What the steps of one node tell: attempts made, doubts, the first failure, a proof that it succeeded.
+
+    `in_doubt` is the latest step while that is in doubt.
+    """
 
     attempts: int = 0
     doubts: int = 0
     first_failed_at: datetime | None = None
-    is_in_doubt: bool = False
+    in_doubt: Step | None = None
     succeeded: Step | None = None
     waiting: Step | None = None
 
     def add(self, step: Step) -> None:
         """Take in one step; steps come in the order of their attempts."""
         self.attempts = max(self.attempts, step.attempt)
-        self.is_in_doubt = step.status == StepStatus.IN_DOUBT
+        self.in_doubt = step if step.status == StepStatus.IN_DOUBT else None
         match step.status:
             case StepStatus.IN_DOUBT:
                 self.doubts += 1

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from accounts.api_fields import FlagField, IdField, TextField, refuse_unknown_fields
 from accounts.api_moments import MomentField
-from execution.doubts import prospect_of
+from execution.doubts import is_in_doubt, prospect_of
 from execution.models import Step
 from execution.narration import step_sentence
 from execution.states import StepStatus
@@ -19,7 +19,14 @@ class StepErrorSerializer(serializers.Serializer[Any]):
 
     code = serializers.CharField()
     message = serializers.CharField()
-    is_transient = serializers.BooleanField()
+    is_transient = serializers.BooleanField(help_text="Whether this kind of error passes by itself.")
+    is_in_doubt = serializers.BooleanField(
+        default=False,
+        read_only=True,
+        help_text="Whether the message may have been sent all the same, since no clear answer came: a time-out, "
+        "a connection that broke once the message was under way, an answer that can't be read. False when it surely "
+        "was not sent.",
+    )
 
 
 class StepSerializer(serializers.ModelSerializer[Step]):
@@ -44,7 +51,7 @@ class StepSerializer(serializers.ModelSerializer[Step]):
 
     def get_explanation(self, step: Step) -> str:
         """Put the step into words."""
-        is_told = step.status == StepStatus.IN_DOUBT and self.context.get("tells_prospects")
+        is_told = is_in_doubt(step) and self.context.get("tells_prospects")
         return step_sentence(step, prospect_of(step) if is_told else None)
 
 

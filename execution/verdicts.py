@@ -41,12 +41,14 @@ def _failure(send: Send, error: SendError, *, now: datetime, dice: float) -> Res
         "message": storable(error.message),
         "is_transient": error.is_transient,
     }
+    if error.is_in_doubt:
+        described["is_in_doubt"] = True
     step.error = described
     history = run.history[step.node_id]
     history.attempts = step.attempt
     if error.is_in_doubt and send.node.on_doubt is OnDoubt.HOLD:
         _move(send, StepStatus.IN_DOUBT)
-        return Result(run, step.node_id, step, engine.Failed(), outcome_unknown(history.doubts + 1))
+        return Result(run, step.node_id, step, engine.Failed(), outcome_unknown(step, doubts=history.doubts + 1))
     _move(send, StepStatus.FAILED)
     history.first_failed_at = history.first_failed_at or step.finished_at
     wait = delay_after(
@@ -58,7 +60,8 @@ def _failure(send: Send, error: SendError, *, now: datetime, dice: float) -> Res
     )
     if wait is not None and send.send_by is not None and is_past(send.send_by, now + wait):
         # To wait for an attempt that would be dropped helps nobody, least of all a fallback behind this node.
-        message = storable(f"{not_again(send.send_by, retry_at=now + wait)} {error.message}")
+        words = f"{not_again(send.send_by, retry_at=now + wait)} {error.message}"
+        message = storable(f"{words} This attempt may have been sent." if error.is_in_doubt else words)
         described, wait = {"code": EXPIRED, "message": message, "is_transient": False}, None
     outcome = failed(run, send.node, step, at=now) if wait is None else engine.Retrying(now + wait)
     return Result(run, step.node_id, step, outcome, described)

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from execution import engine
+from execution.doubts import held_message
 from execution.expiry import EXPIRED, dropped, is_past, send_by
 from execution.models import Step
 from execution.runs import Run, failed_output
@@ -18,11 +19,15 @@ MOST_DOUBTS = 5
 
 
 class StepError(TypedDict):
-    """Why a step failed, as steps and triggers show it."""
+    """Why a step failed, as steps and triggers show it.
+
+    `is_in_doubt` is there, and true, only when the message may have been sent all the same.
+    """
 
     code: str
     message: str
     is_transient: bool
+    is_in_doubt: NotRequired[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +70,14 @@ def next_work(run: Run, *, now: datetime) -> Send | Result:
     if history.succeeded is not None:
         # The node was sent, and the worker lost its lease before it could move the trigger: never twice.
         return Result(run, node_id, None, succeeded(run, node_id))
-    # For the same reason it is as late as the claim found it, at least.
-    at = max(now, ready.at)
+    # For the same reason it is as late as the claim found it, at least. One that has expired may be taken before it
+    # is due (see `sweep`), and needs no later moment to be late.
+    at = now if is_past(run.trigger.expires_at, now) else max(now, ready.at)
     if isinstance(node, DelayNode):
         return _expired(run, node, at=at) if is_past(run.trigger.expires_at, at) else _delay(run, node, ready, now=now)
     new_doubts = history.doubts - ready.doubts_accepted
-    if history.is_in_doubt and new_doubts >= (1 if node.on_doubt is OnDoubt.HOLD else MOST_DOUBTS):
-        return Result(run, node_id, None, engine.Failed(), outcome_unknown(history.doubts))
+    if history.in_doubt is not None and new_doubts >= (1 if node.on_doubt is OnDoubt.HOLD else MOST_DOUBTS):
+        return Result(run, node_id, None, engine.Failed(), outcome_unknown(history.in_doubt, doubts=history.doubts))
     latest = send_by(ready, expires_at=run.trigger.expires_at, ttl=node.ttl)
     if latest is not None and is_past(latest, at):
         return _expired(run, node, latest=latest, at=at)
@@ -116,14 +122,9 @@ def _taken(run: Run, node_id: str, output: dict[str, Any] | None) -> frozenset[s
     return frozenset(taken)
 
 
-def outcome_unknown(doubts: int) -> StepError:
-    """Return the error of a node whose message may or may not have left."""
-    return {
-        "code": "outcome_unknown",
-        "message": f"The worker was lost during the send {doubts} time(s); the message may have been sent. "
-        "Look it up at the provider, then redrive or leave it.",
-        "is_transient": False,
-    }
+def outcome_unknown(step: Step, *, doubts: int) -> StepError:
+    """Return the error of a node whose message may or may not have left; `step` is the latest of those in doubt."""
+    return {"code": "outcome_unknown", "message": held_message(step, doubts=doubts), "is_transient": False}
 
 
 def late(moment: datetime, *, is_in_doubt: bool = False) -> StepError:
@@ -172,7 +173,7 @@ def _expired(run: Run, node: Node, *, at: datetime, latest: datetime | None = No
     A trigger that has expired ends; a node that has goes the way of its other failures (`on_failure`).
     """
     history = run.history[node.id]
-    error = late(latest or run.trigger.expires_at or at, is_in_doubt=history.is_in_doubt)
+    error = late(latest or run.trigger.expires_at or at, is_in_doubt=history.in_doubt is not None)
     step, is_new_step = history.waiting, False
     if step is not None and step.status == StepStatus.WAITING:
         check_step_move(step.status, StepStatus.SKIPPED)

@@ -108,7 +108,7 @@ def test_refused_message_leaves_the_connection_to_the_next(
 
 @pytest.mark.parametrize(
     ("stage", "is_in_doubt"),
-    [("CONNECT", False), ("EHLO", False), ("MAIL", False), ("RCPT", False), ("DATA", True), ("BODY", True)],
+    [("CONNECT", False), ("EHLO", False), ("MAIL", False), ("RCPT", False), ("DATA", False), ("BODY", True)],
 )
 def test_broken_connection_is_replaced_for_the_next(
     open_email: OpenSession, smtp_server: FakeSmtp, stage: Stage, is_in_doubt: bool

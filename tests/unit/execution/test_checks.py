@@ -33,17 +33,31 @@ def test_limits_that_do_not_fit_together(settings: Settings, changed: dict[str, 
     assert [fault.id for fault in check_time_limits(None)] == found
 
 
+CELERY = ("-m", "celery", "-A", "notifyflow")
+
+
 @pytest.mark.parametrize(
-    "command", [("-m", "celery", "-A", "notifyflow", "worker", "-P", "solo"), ("manage.py", "embedded")]
+    "command",
+    [
+        (*CELERY, "worker", "-P", "solo"),
+        (*CELERY, "beat", "--schedule", "{var}/schedule"),
+        ("manage.py", "embedded"),
+        ("-c", "import notifyflow.wsgi"),
+    ],
 )
-def test_worker_and_embedded_service_do_not_start_with_them(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_no_process_starts_with_them(tmp_path: Path, command: tuple[str, ...]) -> None:
     environment = {**os.environ, "NOTIFYFLOW_VAR": str(tmp_path), "LEASE_SECONDS": "15", "CLAIM_WORK_SECONDS": "1"}
     environment.pop("DATABASE_URL")
 
     ended = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+        [sys.executable, *(word.format(var=tmp_path) for word in command)],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
 
     assert ended.returncode == 1
-    assert "LEASE_SECONDS is 15" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert "LEASE_SECONDS is 15, but a send to a silent provider takes 20 s." in ended.stderr
+    assert "Set LEASE_SECONDS above 20" in ended.stderr
+    # A server that imports the web application shows where, with the sentence in the last line.
+    shown = ended.stderr.strip().rsplit("\n", 1)[-1] if command[0] == "-c" else ended.stderr
+    assert "Traceback" not in shown
+    assert "Set LEASE_SECONDS above 20" in shown

@@ -4,7 +4,9 @@ import pytest
 
 from execution.expiry import EXPIRED
 from execution.failure_classes import class_of
+from execution.models import Step
 from execution.work import outcome_unknown
+from tests.unit.execution.unsaved import NOON
 
 
 @pytest.mark.parametrize(
@@ -12,7 +14,7 @@ from execution.work import outcome_unknown
     [
         ("server_unavailable", True, "exhausted"),
         ("invalid_address", False, "permanent"),
-        (outcome_unknown(1)["code"], False, "in_doubt"),
+        (outcome_unknown(Step(node_id="mail", started_at=NOON), doubts=1)["code"], False, "in_doubt"),
         (EXPIRED, False, "expired"),
         ("invalid_definition", False, "unrunnable"),
         ("invalid_state", False, "unrunnable"),

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -11,6 +12,7 @@ from triggers.models import Trigger
 
 NOW = datetime(2026, 3, 5, 9, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+TRIGGER = UUID(int=7)
 
 
 def trigger(**fields: Any) -> Trigger:
@@ -62,6 +64,17 @@ def step(status: str = "succeeded", **fields: Any) -> Step:
             (
                 "Nothing, until somebody redrives it: it then goes on from node mail, with all its attempts. "
                 "What was sent is not sent again."
+            ),
+        ),
+        (
+            trigger(status="failed", completed_at=NOW),
+            [step("in_doubt", provider="twilio", trigger_id=TRIGGER)],
+            (
+                "Nothing, until somebody redrives it: it then goes on from node mail, with all its attempts. "
+                "The message of node mail would be sent again, though it may have arrived. It was handed to twilio at "
+                "5 Mar 2026, 09:00:00 UTC and no answer was recorded, as its worker was lost: no message id came back, "
+                "and it may have been sent or not. Look it up at twilio first, by Message-ID or idempotency key "
+                f"{TRIGGER}.mail, or by recipient and time. What is known to have been sent is not."
             ),
         ),
         (

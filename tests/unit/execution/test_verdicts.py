@@ -9,6 +9,7 @@ import pytest
 from channels.contract import SendError
 from execution import engine
 from execution.engine import Ready
+from execution.expiry import EXPIRED
 from execution.runs import Run
 from execution.states import IllegalMove, StepStatus
 from execution.storable import LONGEST_MESSAGE
@@ -220,7 +221,7 @@ class TestDoubt:
         assert result.step is not None
         assert (result.step.status, result.step.finished_at) == (StepStatus.IN_DOUBT, NOON + SECOND)
         assert result.step.error is not None
-        assert result.step.error["code"] == error.code
+        assert (result.step.error["code"], result.step.error["is_in_doubt"]) == (error.code, True)
         assert result.error is not None
         assert result.error["code"] == "outcome_unknown"
         assert run.history["text"].attempts == 1
@@ -237,10 +238,46 @@ class TestDoubt:
         assert result.step is not None
         assert result.step.status == StepStatus.FAILED
 
+    def test_a_failed_attempt_that_may_have_been_sent_says_so(self) -> None:
+        result = answer_to(run_of(definition(SMS)), transient(is_in_doubt=True))
+
+        assert result.step is not None
+        assert result.step.error == {
+            "code": "timeout", "message": "No answer.", "is_transient": True, "is_in_doubt": True
+        }  # fmt: skip
+
+    def test_what_would_be_tried_again_too_late_and_may_have_been_sent_says_so(self) -> None:
+        run = run_of(definition({**SMS, "ttl_s": 3}))
+
+        result = answer_to(run, transient(is_in_doubt=True))
+
+        assert result.error is not None
+        assert result.error["code"] == EXPIRED
+        assert result.error["message"].endswith("No answer. This attempt may have been sent.")
+
+    def test_the_error_of_a_held_message_tells_what_is_known_and_what_a_redrive_does(self) -> None:
+        run = run_of(definition(HELD))
+        send = next_send(run)
+        send.step.provider = "twilio"
+
+        result = verdict(refused(send, transient(is_in_doubt=True)), now=NOW, dice=EVEN)
+
+        assert result.error is not None
+        assert result.error["message"] == (
+            "The message of node text is in doubt. It was handed to twilio at 1 Mar 2025, 12:00:00 UTC, which gave no "
+            "clear answer: no message id came back, and it may have been sent or not. A redrive sends it again: look "
+            f"it up at twilio first, by Message-ID or idempotency key {run.id}.text, or by recipient and time."
+        )
+
     @pytest.mark.parametrize(
-        ("earlier", "times"), [([], 1), ([StepStatus.IN_DOUBT], 2), ([StepStatus.FAILED, StepStatus.IN_DOUBT], 2)]
+        ("earlier", "often"),
+        [
+            ([], False),
+            ([StepStatus.IN_DOUBT], True),
+            ([StepStatus.FAILED, StepStatus.IN_DOUBT], True),
+        ],
     )
-    def test_the_error_counts_every_doubt(self, earlier: list[Any], times: int) -> None:
+    def test_the_error_counts_every_doubt(self, earlier: list[Any], often: bool) -> None:
         run = run_of(definition(HELD))
         remember(run, "text", *earlier)
         run.state = replace(run.state, ready={"text": Ready(NOON, doubts_accepted=len(earlier))})
@@ -248,4 +285,4 @@ class TestDoubt:
         result = answer_to(run, transient(is_in_doubt=True))
 
         assert result.error is not None
-        assert result.error["message"].startswith(f"The worker was lost during the send {times} time(s);")
+        assert ("2 attempts ended in doubt; this was the last." in result.error["message"]) is often

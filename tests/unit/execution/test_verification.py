@@ -19,11 +19,14 @@ from tests.unit.execution.simulation import BEGIN, Move, Plan, begun, carry, pla
 from triggers.states import FINISHED, TriggerStatus
 from workflows.graph import Graph
 from workflows.nodes import DelayNode
+from workflows.priorities import Priority
 
 WORKFLOW, TRIGGER, CLAIM = UUID(int=1), UUID(int=2), UUID(int=3)
 SECOND, HOUR, YEARS = timedelta(seconds=1), timedelta(hours=1), timedelta(days=10_000)
 LATE = BEGIN + YEARS
-LIMITS = Limits(now=LATE, lease=timedelta(minutes=1), overdue=SECOND, stuck=2 * YEARS, longest_run=HOUR, skew=SECOND)
+LIMITS = Limits(
+    now=LATE, lease=timedelta(minutes=1), lease_grace=SECOND, overdue=2 * YEARS, longest_run=HOUR, skew=SECOND
+)
 # Two branches, one of them through a delay, meet in d; only the one over b was taken, and c is skipped.
 DIAMOND = graph_of("abcde", "a>b", "a>c", "b>d", "c>d", "d>e", delays={"e": 5})
 
@@ -39,8 +42,10 @@ def trigger_of(state: engine.RunState, graph: Graph, **more: Any) -> TriggerFact
         workflow_id=WORKFLOW,
         version_workflow_id=WORKFLOW,
         status=status,
+        priority=Priority.MEDIUM,
         current_node_id=following[0] if following else failed or "",
         available_at=following[1].at if following else BEGIN,
+        updated_at=BEGIN,
         claim_id=None,
         lease_expires_at=None,
         completed_at=LATE if status in FINISHED else None,
@@ -276,18 +281,42 @@ def test_what_steps_can_not_be_is_found(name: str) -> None:
 
 
 def test_each_kind_has_a_fault_here() -> None:
-    """But two: what a due trigger is waited for, below, and what the database itself lacks."""
+    """But two: a due trigger that nobody comes for, below, and what the database itself lacks."""
     covered = {kind for kind, *_ in [*TRIGGER_FAULTS.values(), *STEP_FAULTS.values()]}
 
-    assert set(Kind) - covered == {Kind.STUCK, Kind.GUARD_MISSING}
+    assert set(Kind) - covered == {Kind.UNSERVED, Kind.GUARD_MISSING}
 
 
-def test_a_trigger_that_nobody_takes_is_stuck_and_one_that_is_scheduled_is_not() -> None:
+SOON = replace(LIMITS, now=BEGIN + HOUR, overdue=HOUR / 2)
+
+
+def test_a_trigger_that_nobody_comes_for_is_unserved_and_one_that_is_scheduled_is_not() -> None:
     trigger, steps = diamond(2)
-    soon = replace(LIMITS, now=BEGIN + HOUR, stuck=HOUR / 2)
 
-    assert kinds(DIAMOND, trigger, steps, soon) == {Kind.STUCK}
-    assert kinds(DIAMOND, replace(trigger, available_at=BEGIN + 2 * HOUR), steps, soon) == set()
+    assert kinds(DIAMOND, trigger, steps, SOON) == {Kind.UNSERVED}
+    assert kinds(DIAMOND, replace(trigger, available_at=BEGIN + 2 * HOUR), steps, SOON) == set()
+
+
+def test_behind_others_of_a_lane_that_is_served_a_trigger_may_be_due_for_long() -> None:
+    trigger, steps = diamond(2)
+
+    assert kinds(DIAMOND, trigger, steps, replace(SOON, served=frozenset({Priority.MEDIUM}))) == set()
+    others = frozenset(Priority) - {Priority.MEDIUM}
+    assert kinds(DIAMOND, trigger, steps, replace(SOON, served=others)) == {Kind.UNSERVED}
+
+
+def test_a_trigger_that_was_given_back_waits_since_then() -> None:
+    trigger, steps = diamond(2)
+
+    assert kinds(DIAMOND, replace(trigger, updated_at=BEGIN + 0.9 * HOUR), steps, SOON) == set()
+    assert kinds(DIAMOND, replace(trigger, updated_at=BEGIN + 0.1 * HOUR), steps, SOON) == {Kind.UNSERVED}
+
+
+def test_a_priority_that_is_no_lane_is_told_by_its_number() -> None:
+    trigger, steps = diamond(2)
+    (finding,) = check_trigger(DIAMOND, replace(trigger, priority=9), steps, SOON)
+
+    assert finding.sentence.endswith("nothing was taken from the lane 9 for 1800 s.")
 
 
 def test_late_evidence_of_a_node_that_failed_is_no_fault() -> None:

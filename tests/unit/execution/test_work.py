@@ -226,8 +226,12 @@ class TestDoubt:
         assert (result.node_id, result.step, result.outcome) == ("text", None, engine.Failed())
         assert result.error == {
             "code": UNKNOWN_CODE,
-            "message": "The worker was lost during the send 5 time(s); the message may have been sent. "
-            "Look it up at the provider, then redrive or leave it.",
+            "message": (
+                "The message of node text is in doubt. It was handed to its provider at 1 Mar 2025, 12:00:00 UTC and "
+                "no answer was recorded, as its worker was lost: no message id came back, and it may have been sent or "
+                "not. 5 attempts ended in doubt; this was the last. A redrive sends it again: look it up at its "
+                f"provider first, by Message-ID or idempotency key {run.id}.text, or by recipient and time."
+            ),
             "is_transient": False,
         }
 
@@ -270,7 +274,7 @@ class TestHistory:
         run = run_of(definition(EMAIL))
 
         assert run.history["mail"] == NodeHistory(
-            attempts=0, doubts=0, first_failed_at=None, is_in_doubt=False, succeeded=None, waiting=None
+            attempts=0, doubts=0, first_failed_at=None, in_doubt=None, succeeded=None, waiting=None
         )
 
     def test_it_keeps_what_the_steps_of_a_node_tell(self) -> None:
@@ -279,7 +283,7 @@ class TestHistory:
         steps = remember(run, "mail", IN_DOUBT, FAILED, FAILED, IN_DOUBT)
 
         assert run.history["mail"] == NodeHistory(
-            attempts=4, doubts=2, first_failed_at=steps[1].finished_at, is_in_doubt=True
+            attempts=4, doubts=2, first_failed_at=steps[1].finished_at, in_doubt=steps[3]
         )
 
     def test_it_finds_the_step_that_succeeded_and_the_one_that_waits(self) -> None:
