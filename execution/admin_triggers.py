@@ -4,11 +4,12 @@ Nothing of a trigger can be edited: cancel and redrive are the only moves, and b
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.contrib.admin import helpers
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -19,8 +20,11 @@ from accounts.admin_base import ReadOnlyAdmin, may
 from accounts.admin_lists import ChoiceFilter, MadeWithin
 from accounts.admin_texts import at, at_and_how_far, badge, code, how_far, pretty_json
 from accounts.roles import Capability
+from execution.admin_cancel import cancel_by_filter_page
 from execution.admin_commands import cancel_many, cancel_one, redrive_many, redrive_one
-from execution.doubts import prospect_of
+from execution.admin_letter_forms import offered
+from execution.admin_trigger_choice import choice_of_list, named
+from execution.doubts import is_in_doubt, prospect_of
 from execution.models import DeadLetter, Step
 from execution.narration import (
     STEP_KINDS,
@@ -31,12 +35,11 @@ from execution.narration import (
     trouble,
 )
 from execution.states import StepStatus
-from triggers.models import Trigger
+from triggers.models import Trigger, TriggerQuerySet
 from triggers.states import FINISHED, TriggerStatus
 from workflows.admin_filters import WorkflowFilter
 from workflows.drawing import draw
 from workflows.keys import is_workflow_id
-from workflows.models import Workflow
 from workflows.node_types import DELAY
 from workflows.priorities import CHOICES
 from workflows.words import icon_of
@@ -92,6 +95,7 @@ class TriggerAdmin(ReadOnlyAdmin[Trigger]):
     sortable_by = ()
     ordering = ("-pk",)
     actions = ("cancel_selected", "redrive_selected")
+    actions_list = ("cancel_by_filter",)
     actions_detail = ("cancel", "redrive")
     fields = ()
 
@@ -108,16 +112,10 @@ class TriggerAdmin(ReadOnlyAdmin[Trigger]):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Trigger], search_term: str
     ) -> tuple[QuerySet[Trigger], bool]:
-        """Find a trigger by its id or its whole idempotency key, each along an index.
-
-        The index of keys begins with the workflow, so the workflows' ids are named: there are few of them.
-        """
+        """Find a trigger by its id or its whole idempotency key, each along an index."""
         term = search_term.strip()
-        if not term:
-            return queryset, False
-        workflows = list(Workflow.objects.values_list("pk", flat=True))
-        wanted = Q(workflow__in=workflows, idempotency_key=term)
-        return queryset.filter(wanted | Q(pk=term) if is_workflow_id(term) else wanted), False
+        triggers = cast("TriggerQuerySet", queryset)
+        return (named(triggers, term) if term else triggers), False
 
     @admin.display(description="Idempotency key")
     def shown_key(self, trigger: Trigger) -> SafeString:
@@ -169,6 +167,22 @@ class TriggerAdmin(ReadOnlyAdmin[Trigger]):
             )
         self._log(request, redrive_many(request, [trigger.pk for trigger in selected]), "Redriven.")
         return None
+
+    # --- all that a filter meets ---
+
+    @offered("Cancel by filter...", icon="cancel", is_grave=True)
+    def cancel_by_filter(self, request: HttpRequest) -> HttpResponse:
+        """Show which a filter meets, then cancel them."""
+        return cancel_by_filter_page(self, request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list; its button for a cancel by filter leads on with what narrows the list now."""
+        answer = super().changelist_view(request, extra_context)
+        if isinstance(answer, TemplateResponse) and answer.context_data is not None:
+            query = urlencode(choice_of_list(request.GET))
+            for button in answer.context_data["actions_list"]:
+                button["path"] += f"?{query}" if query else ""
+        return answer
 
     # --- the page of one ---
 
@@ -275,7 +289,7 @@ def step_context(step: Step) -> dict[str, Any]:
         "step": step,
         "icon": icon_of(step.node_type),
         "kind": STEP_KINDS[StepStatus(step.status)] or "plain",
-        "sentence": step_sentence(step, prospect_of(step) if step.status == StepStatus.IN_DOUBT else None),
+        "sentence": step_sentence(step, prospect_of(step) if is_in_doubt(step) else None),
         "trouble": trouble(step.error, is_final=False),
         "started": at(step.started_at),
         "duration": duration(step, now=timezone.now()),

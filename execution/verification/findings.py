@@ -17,7 +17,7 @@ class Kind(StrEnum):
     END_AGAINST_STATUS = "end_against_status"
     LEASE_OVERDUE = "lease_overdue"
     LEASE_TOO_LONG = "lease_too_long"
-    STUCK = "stuck"
+    UNSERVED = "unserved"
     ERROR_MISSING = "error_missing"
     # Its dead letters.
     DEAD_LETTER_MISSING = "dead_letter_missing"
@@ -72,16 +72,18 @@ class StepFacts:
 class TriggerFacts:
     """One trigger, as far as it is checked.
 
-    `open_letters` and `left_letters` count its dead letters that wait for a person, and those that a person closed
-    without a redrive.
+    `updated_at` is when it was last claimed, moved or given back. `open_letters` and `left_letters` count its dead
+    letters that wait for a person, and those that a person closed without a redrive.
     """
 
     id: UUID
     workflow_id: UUID
     version_workflow_id: UUID
     status: str
+    priority: int
     current_node_id: str
     available_at: datetime
+    updated_at: datetime
     claim_id: UUID | None
     lease_expires_at: datetime | None
     completed_at: datetime | None
@@ -95,13 +97,15 @@ class TriggerFacts:
 class Limits:
     """How late is too late, at the moment `now`.
 
-    `lease` is how long a lease holds when it is taken, `overdue` how long it may have been over, `stuck` how long a
-    trigger may be due, `longest_run` how long a step may be under way, `skew` how far clocks of hosts may differ.
+    `lease` is how long a lease holds when it is taken, `lease_grace` how long it may have been over, `overdue` how long
+    a trigger may be due and a lane go unserved, `longest_run` how long a step may be under way, `skew` how far clocks
+    of hosts may differ. `served` are the priorities whose lanes something was taken from within `overdue`.
     """
 
     now: datetime
     lease: timedelta
+    lease_grace: timedelta
     overdue: timedelta
-    stuck: timedelta
     longest_run: timedelta
     skew: timedelta
+    served: frozenset[int] = frozenset()

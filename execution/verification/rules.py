@@ -10,6 +10,7 @@ from execution.verification.state_rules import check_state, check_status
 from execution.verification.step_rules import check_steps
 from triggers.states import FINISHED, TriggerStatus
 from workflows.graph import Graph
+from workflows.priorities import CHOICES
 
 Found = Iterator[tuple[Kind, str]]
 
@@ -44,12 +45,23 @@ def _check_columns(trigger: TriggerFacts, limits: Limits) -> Found:
 def _check_times(trigger: TriggerFacts, limits: Limits) -> Found:
     lease = trigger.lease_expires_at
     if trigger.status == TriggerStatus.PROCESSING and lease is not None:
-        if lease < limits.now - limits.overdue:
+        if lease < limits.now - limits.lease_grace:
             yield Kind.LEASE_OVERDUE, f"Its lease ended at {lease.isoformat()} and no sweep has freed it."
-        if lease > limits.now + limits.lease + limits.overdue:
+        if lease > limits.now + limits.lease + limits.lease_grace:
             yield Kind.LEASE_TOO_LONG, f"Its lease ends at {lease.isoformat()}, later than any lease taken by now."
-    if trigger.status == TriggerStatus.ENQUEUED and trigger.available_at < limits.now - limits.stuck:
-        yield Kind.STUCK, f"It has been due since {trigger.available_at.isoformat()} and no worker has taken it."
+    if is_overdue(trigger, limits) and trigger.priority not in limits.served:
+        lane = dict(CHOICES).get(trigger.priority, str(trigger.priority))
+        idle = f"nothing was taken from the lane {lane} for {limits.overdue.total_seconds():g} s"
+        yield Kind.UNSERVED, f"It has been due since {trigger.available_at.isoformat()}, and {idle}."
+
+
+def is_overdue(trigger: TriggerFacts, limits: Limits) -> bool:
+    """Say whether a trigger has been due, and nobody has touched it, for longer than is promised.
+
+    One that was given back lately, as from a lost worker, has been due for long and waits since then.
+    """
+    is_due = trigger.status == TriggerStatus.ENQUEUED
+    return is_due and max(trigger.available_at, trigger.updated_at) < limits.now - limits.overdue
 
 
 def _check_letters(trigger: TriggerFacts) -> Found:

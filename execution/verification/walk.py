@@ -7,7 +7,7 @@ before it is told, since the lateness of things is judged by the clock.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,8 @@ from execution.clock import database_now
 from execution.models import DeadLetter, LetterState, Step
 from execution.verification.findings import Finding, Limits, StepFacts, TriggerFacts
 from execution.verification.guards import missing_guards
-from execution.verification.rules import check_trigger
+from execution.verification.rules import check_trigger, is_overdue
+from execution.verification.service import served_lanes
 from triggers.models import Trigger, TriggerQuerySet
 from workflows.compiled import compiled_version
 from workflows.faults import DefinitionInvalid
@@ -34,10 +35,10 @@ SKEW = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class Grace:
-    """How late is too late: a lease after its end, a trigger after it was due."""
+    """How late is too late: a lease after its end, a trigger after it was due while nothing of its lane is taken."""
 
-    overdue: timedelta = timedelta(seconds=30)
-    stuck: timedelta = timedelta(minutes=5)
+    lease: timedelta
+    overdue: timedelta
 
 
 @dataclass(slots=True)
@@ -92,6 +93,8 @@ def _check(
     with _snapshot():
         limits = _limits(clock(), grace)
         batch = list(_read(triggers))
+        overdue = {trigger.priority for trigger, *_ in batch if is_overdue(trigger, limits)}
+        limits = replace(limits, served=served_lanes(overdue, within=grace.overdue, now=limits.now))
     findings: list[Finding] = []
     for trigger, version_id, steps in batch:
         graph = _graph(version_id)
@@ -120,17 +123,17 @@ def _limits(now: datetime, grace: Grace) -> Limits:
     return Limits(
         now=now,
         lease=lease_length(),
+        lease_grace=grace.lease,
         overdue=grace.overdue,
-        stuck=grace.stuck,
         # As the sweep has it, which then finds the step in doubt; see `sweep.doubt_orphaned_steps`.
-        longest_run=timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT + settings.LEASE_SECONDS) + grace.overdue,
+        longest_run=timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT + settings.LEASE_SECONDS) + grace.lease,
         skew=SKEW,
     )
 
 
 COLUMNS = (
-    "status", "workflow_id", "current_node_id", "available_at", "claim_id", "lease_expires_at", "completed_at",
-    "run_state",
+    "status", "workflow_id", "priority", "current_node_id", "available_at", "updated_at", "claim_id",
+    "lease_expires_at", "completed_at", "run_state",
 )  # fmt: skip
 STEP_COLUMNS = ("workflow_id", "node_id", "node_type", "attempt", "status", "started_at", "finished_at")
 

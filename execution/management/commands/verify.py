@@ -13,6 +13,7 @@ from accounts.api_moments import MomentField
 from execution.models import SweepTick
 from execution.repairs import told
 from execution.verification.findings import Finding
+from execution.verification.service import longest_unserved
 from execution.verification.walk import Grace, Progress, verify
 from triggers.models import Trigger, TriggerQuerySet
 from workflows.models import Workflow
@@ -31,7 +32,12 @@ class Command(BaseCommand):
             "--lease-grace", type=float, default=30, metavar="SECONDS", help="how long a lease may have been over"
         )
         parser.add_argument(
-            "--stuck-after", type=float, default=300, metavar="SECONDS", help="how long a trigger may have been due"
+            "--overdue",
+            type=float,
+            default=longest_unserved().total_seconds(),
+            metavar="SECONDS",
+            help="how long a trigger may have been due while nothing is taken from its lane; by default LEASE_SECONDS "
+            "and half a minute, here %(default)g",
         )
         parser.add_argument("--json", action="store_true", help="one JSON object a line, the last one a summary")
 
@@ -41,7 +47,7 @@ class Command(BaseCommand):
         found = verify(
             _triggers(options["workflow"]),
             since=_moment(options["since"]),
-            grace=Grace(timedelta(seconds=options["lease_grace"]), timedelta(seconds=options["stuck_after"])),
+            grace=Grace(timedelta(seconds=options["lease_grace"]), timedelta(seconds=options["overdue"])),
             progress=progress,
             on_batch=self._show,
         )
@@ -116,6 +122,7 @@ def _json_summary(progress: Progress, count: int, seconds: float) -> str:
                 "last_repair_at": tick.last_repair_at and tick.last_repair_at.isoformat(),
                 "freed_triggers": tick.freed_triggers,
                 "doubted_steps": tick.doubted_steps,
+                "expired_triggers": tick.expired_triggers,
                 "rung_lanes": tick.rung_lanes,
             },
         }

@@ -137,6 +137,7 @@ MATRIX: dict[str, Page] = {
     "workflows_workflow_deactivate": Page(WORKFLOWS, post=302, changes=True, about="active"),
     **model_pages("workflows_workflowversion", WORKFLOWS, "version"),
     **model_pages("triggers_trigger", TRIGGERS, "trigger"),
+    "triggers_trigger_cancel_by_filter": Page(TRIGGERS, post=302, changes=True, body={"workflow": "active"}),
     "triggers_trigger_cancel": Page(TRIGGERS, post=302, changes=True, about="trigger"),
     "triggers_trigger_redrive": Page(TRIGGERS, post=302, changes=True, about="failed"),
     **model_pages("execution_step", STEP_LOGS, "step"),

@@ -159,7 +159,7 @@ def test_what_was_repaired_is_said(caplog: pytest.LogCaptureFixture, rung: list[
 
     assert "The sweep freed 1 trigger(s) and found 0 orphaned step(s) in doubt" in caplog.messages[0]
     assert told(SweepTick.objects.get()).startswith(
-        "Repaired so far: 1 triggers freed from workers that were lost, 1 steps found in doubt; last at "
+        "Repaired so far: 1 triggers freed from workers that were lost, 1 steps found in doubt, 0 triggers ended"
     )
 
 
