@@ -7,13 +7,15 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+# Whoever runs only some of the checks, as a web process does before it starts, names these by it.
+TIME_LIMITS = "time_limits"
 # A silent provider costs one time-out, or two on a connection that was kept; one that answers each word of SMTP at the
 # last moment costs seven.
 WAITS_OF_A_SILENT_PROVIDER = 2
 WAITS_OF_A_SLOW_PROVIDER = 7
 
 
-@register
+@register(TIME_LIMITS)
 def check_time_limits(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Compare lease, send time-out and Celery's limits."""
     found: list[CheckMessage] = []
@@ -31,7 +33,8 @@ def check_time_limits(app_configs: Sequence[AppConfig] | None, **_: Any) -> list
         found.append(
             Error(
                 f"LEASE_SECONDS is {settings.LEASE_SECONDS}, but a send to a silent provider takes {silent_send:g} s.",
-                hint=f"Set it above {WAITS_OF_A_SILENT_PROVIDER} times PROVIDER_TIMEOUT_SECONDS.",
+                hint=f"Set LEASE_SECONDS above {silent_send:g}, which is {WAITS_OF_A_SILENT_PROVIDER} times "
+                "PROVIDER_TIMEOUT_SECONDS, or lower PROVIDER_TIMEOUT_SECONDS.",
                 id="execution.E001",
             )
         )

@@ -43,6 +43,11 @@ def claim_one(trigger: Trigger, *, now: datetime) -> Claim:
     return _claim(Trigger.objects.due(lane=trigger.lane, now=now).filter(pk=trigger.pk), trigger.lane, limit=1, now=now)
 
 
+def claim_late(lane: str, *, limit: int, now: datetime) -> Claim:
+    """Take up to `limit` triggers of `lane` that have expired while they waited, due or not."""
+    return _claim(Trigger.objects.late(lane=lane, now=now), lane, limit=limit, now=now)
+
+
 @transaction.atomic
 def _claim(triggers: TriggerQuerySet, lane: str, *, limit: int, now: datetime) -> Claim:
     claim_id = uuid7()

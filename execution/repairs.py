@@ -12,12 +12,13 @@ LONGEST_WAIT = timedelta(minutes=1)
 SAID_EVERY = timedelta(minutes=1)
 
 
-def count_repairs(*, freed_triggers: int = 0, doubted_steps: int = 0, now: datetime) -> None:
+def count_repairs(*, freed_triggers: int = 0, doubted_steps: int = 0, expired_triggers: int = 0, now: datetime) -> None:
     """Add to the totals, inside the transaction of the repair; a second sweep adds its own."""
     SweepTick.objects.get_or_create(pk=1, defaults={"ticked_at": now})
     SweepTick.objects.filter(pk=1).update(
         freed_triggers=F("freed_triggers") + freed_triggers,
         doubted_steps=F("doubted_steps") + doubted_steps,
+        expired_triggers=F("expired_triggers") + expired_triggers,
         last_repair_at=now,
     )
 
@@ -43,5 +44,6 @@ def told(tick: SweepTick) -> str:
         return "Nothing has had to be repaired yet."
     return (
         f"Repaired so far: {tick.freed_triggers:,} triggers freed from workers that were lost, {tick.doubted_steps:,}"
-        f" steps found in doubt; last at {tick.last_repair_at:%Y-%m-%d %H:%M:%S} UTC."
+        f" steps found in doubt, {tick.expired_triggers:,} triggers ended that expired while they waited; last at"
+        f" {tick.last_repair_at:%Y-%m-%d %H:%M:%S} UTC."
     )

@@ -1,13 +1,13 @@
 """The Celery application; what it runs is declared in `execution.tasks`, how in the settings.
 
-A worker does not start with settings that a check refuses, and stops cleanly: see `execution.stopping`.
+Worker and beat do not start with settings that a check refuses; a worker stops cleanly: see `execution.stopping`.
 """
 
 import os
 import sys
 
 from celery import Celery
-from celery.signals import setup_logging, worker_init, worker_shutting_down
+from celery.signals import beat_init, setup_logging, worker_init, worker_shutting_down
 from django.core.checks import ERROR, run_checks
 
 from execution.stopping import ask_to_stop
@@ -30,9 +30,19 @@ def keep_django_logging(**_: object) -> None:
 @worker_init.connect
 def refuse_unsafe_settings(**_: object) -> None:
     """End a worker that would start with what `manage.py check` refuses; Celery runs the checks and goes on anyway."""
+    _refuse("worker")
+
+
+@beat_init.connect
+def refuse_unsafe_settings_of_beat(**_: object) -> None:
+    """End a beat likewise: its installation's workers would not start, and nobody would hear its ticks."""
+    _refuse("beat")
+
+
+def _refuse(name: str) -> None:
     if errors := [fault for fault in run_checks() if fault.level >= ERROR]:
         # Celery logs what a receiver raises, and starts; an exit it lets pass.
-        sys.exit("\n".join(f"The worker does not start: {fault.msg} {fault.hint or ''}".strip() for fault in errors))
+        sys.exit("\n".join(f"The {name} does not start: {fault.msg} {fault.hint or ''}".strip() for fault in errors))
 
 
 @worker_shutting_down.connect

@@ -12,6 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http.response import HttpResponseBase
 
+from execution.checks import TIME_LIMITS
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
@@ -62,7 +64,7 @@ django.setup(set_prefix=False)
 
 def _refuse_unsafe_settings() -> None:
     """Raise ImproperlyConfigured for what `manage.py check` refuses; no check runs before a server starts."""
-    faults = run_checks(tags=[Tags.security])
+    faults = run_checks(tags=[Tags.security, TIME_LIMITS])
     if errors := [f"{fault.msg} {fault.hint or ''}".strip() for fault in faults if fault.level >= ERROR]:
         raise ImproperlyConfigured(" ".join(errors))
 

@@ -31,6 +31,12 @@ class TriggerQuerySet(models.QuerySet["Trigger"]):
         """Keep what a worker took and let go of without a word."""
         return self.filter(status=TriggerStatus.PROCESSING, lease_expires_at__lt=now)
 
+    def late(self, *, lane: str, now: datetime) -> Self:
+        """Keep what waits in `lane`, due or not, and has expired; what expired first comes first."""
+        return self.filter(
+            status=TriggerStatus.ENQUEUED, priority=Priority.of_lane(lane), expires_at__lte=now
+        ).order_by("expires_at")
+
     def under_way(self) -> Self:
         """Keep what has not ended."""
         return self.filter(status__in=UNDER_WAY)
@@ -99,6 +105,11 @@ class Trigger(models.Model):
         indexes = [
             models.Index(fields=["priority", "available_at", "id"], condition=Q(status="enqueued"), name="trigger_due"),
             models.Index(fields=["lease_expires_at"], condition=Q(status="processing"), name="trigger_leased"),
+            models.Index(
+                fields=["priority", "expires_at"],
+                condition=Q(status="enqueued", expires_at__isnull=False),
+                name="trigger_late",
+            ),
             models.Index(fields=["workflow", "-id"], name="trigger_by_workflow"),
             models.Index(fields=["-id"], condition=Q(status="failed"), name="trigger_failed"),
             models.Index(

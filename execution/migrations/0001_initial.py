@@ -31,6 +31,7 @@ class Migration(migrations.Migration):
                 ('ticked_at', models.DateTimeField()),
                 ('freed_triggers', models.PositiveBigIntegerField(default=0)),
                 ('doubted_steps', models.PositiveBigIntegerField(default=0)),
+                ('expired_triggers', models.PositiveBigIntegerField(default=0)),
                 ('rung_lanes', models.PositiveBigIntegerField(default=0)),
                 ('last_repair_at', models.DateTimeField(blank=True, null=True)),
                 ('oldest_due_at', models.DateTimeField(blank=True, null=True)),

@@ -22,6 +22,7 @@ MEANINGS = {
     "413": "The body is larger than the API reads.",
     "415": "`Content-Type` is another than `application/json`, the only form of bodies.",
     "429": "The caller asks too often; `Retry-After` says when to ask again.",
+    "503": "The database is away: whether a change was made is not known. Ask for the same again after `Retry-After`.",
 }
 # What every call with this status may say, beside what its own description names in backticks.
 COMMON_CODES: dict[str, tuple[str, ...]] = {
@@ -32,6 +33,7 @@ COMMON_CODES: dict[str, tuple[str, ...]] = {
     "413": ("body_too_large",),
     "415": ("unsupported_media_type",),
     "429": ("throttled",),
+    "503": ("database_unavailable",),
 }
 SAMPLES = {
     "parse_error": Sample("The body is not JSON: Expecting value: line 1 column 1 (char 0)"),
@@ -67,6 +69,7 @@ SAMPLES = {
     "not_due": Sample("The trigger is not due before 2026-03-06T08:00:00Z."),
     "busy": Sample("As many nodes are run on request as may be at once; ask again in a moment."),
     "interrupted": Sample("The database went away during the run; the trigger is taken up again when its lease ends."),
+    "database_unavailable": Sample("The database is not available at this moment. Try the same again shortly."),
     "not_a_service": Sample("Only a service account has API keys; this user signs in with a password."),
     "second_factor_required": Sample("This user has a second factor: give its code as `otp` beside the password."),
     "second_factor_wrong": Sample("The code is wrong, or was used before."),

@@ -148,6 +148,7 @@ class AutoSchema(SpectacularAutoSchema):
             "413": has_body,
             "415": has_body,
             "429": bool(self.view.get_throttles()),
+            "503": True,
         }
         return [status for status, may_be in found.items() if may_be]
 
@@ -199,8 +200,10 @@ class AutoSchema(SpectacularAutoSchema):
             headers["WWW-Authenticate"] = {"description": "How to sign in.", "required": True, "schema": scheme}
         if status_code != "401" and self.view.get_authenticators():
             headers |= RATE
-        if status_code == "429":
-            headers["Retry-After"] = {"description": "Seconds to wait.", "required": True, "schema": NUMBER}
+        if status_code in {"429", "503"}:
+            # `interrupted`, a 503 too, can't tell how long.
+            is_sure = status_code == "429"
+            headers["Retry-After"] = {"description": "Seconds to wait.", "required": is_sure, "schema": NUMBER}
         return dict(sorted(headers.items()))
 
     def _get_parameters(self) -> list[dict[str, Any]]:

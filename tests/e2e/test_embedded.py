@@ -10,6 +10,8 @@ import pytest
 from tests.e2e.client import Client
 from tests.e2e.conftest import start
 from tests.e2e.processes import Processes, answers, wait_until
+from tests.factories import ANN
+from tests.fakes.smtp import FakeSmtp
 
 pytestmark = pytest.mark.e2e
 
@@ -79,6 +81,25 @@ def test_killed_in_the_middle_it_goes_on_at_the_next_start(processes: Processes,
     wait_until(are_done, seconds=30, what="all triggers are completed")
     outbox = processes.folder / "var" / "outbox"
     assert all((outbox / f"{each}.feedback.eml").exists() for each in ids)
+
+
+def test_a_second_signal_ends_it_at_once(processes: Processes, port: int) -> None:
+    with FakeSmtp() as smtp:
+        start(processes, "first", EMAIL_URL=f"smtp://127.0.0.1:{smtp.port}")
+        smtp.hang("BODY", 60)
+        client = Client(f"http://127.0.0.1:{port}", username="operator", password="notifyflow")
+        body = {"workflow": "order-shipped", "idempotency_key": "k", "recipient": ANN, "context": {"order": {"id": 1}}}
+        client.post("triggers/", body)
+        wait_until(lambda: smtp.open_connections == 1, seconds=20, what="a message is on its way")
+        first = processes.running["first"]
+
+        first.send_signal(signal.SIGINT)
+        wait_until(lambda: "Once more ends it at once" in processes.log("first"), seconds=20, what="it is stopping")
+        assert first.poll() is None
+
+        assert processes.stop("first", signal.SIGTERM) == -signal.SIGTERM
+    start(processes, "second")
+    assert "Going on with 1 trigger(s) that the last run had under way" in processes.log("second")
 
 
 def test_two_services_on_one_folder_are_refused_in_one_sentence(processes: Processes) -> None:

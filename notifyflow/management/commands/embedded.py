@@ -24,7 +24,6 @@ from execution.sweep import free_expired_leases
 from notifyflow.celery import app
 from notifyflow.embedded import demo
 from notifyflow.embedded.example import ExampleFailed, trigger_example, watch
-from notifyflow.embedded.threads import Beat, Web, Worker
 from notifyflow.old_tables import require_current_tables
 
 HOST = "127.0.0.1"
@@ -32,7 +31,7 @@ BEYOND_EVERY_LEASE = datetime.max.replace(tzinfo=UTC)
 
 
 class Command(BaseCommand):
-    """Run web, worker and beat as threads until SIGINT or SIGTERM."""
+    """Run web, worker and beat as threads until SIGINT or SIGTERM; a second one waits for nothing."""
 
     help = "Run the embedded service: web, worker and beat in one process, on SQLite, with demo data."
 
@@ -57,10 +56,13 @@ class Command(BaseCommand):
                 self._show_example(url)
                 self.stdout.write(self.style.SUCCESS(f"\nReady at {url} - Ctrl-C stops it.\n"))
             stop.wait()
-            self.stdout.write("\nStopping; what is not finished goes on at the next start.")
+            self.stdout.write("\nStopping; what is not finished goes on at the next start. Once more ends it at once.")
         self.stdout.write("Stopped.")
 
     def _start(self, running: ExitStack, *, port: int) -> str:
+        # Not before the checks of this command have said in a sentence what the web application would raise.
+        from notifyflow.embedded.threads import Beat, Web, Worker  # noqa: PLC0415
+
         try:
             web = Web(host=HOST, port=port)
         except OSError as error:
@@ -145,6 +147,9 @@ def _stop_event() -> threading.Event:
     event = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
+        # The second one ends the process on the spot, whatever it waits for: the next start takes up what it held.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         event.set()
 
     signal.signal(signal.SIGINT, stop)

@@ -14,6 +14,7 @@ from jsonschema_rs import Draft4Validator
 
 from accounts.roles import Role
 from notifyflow.api import examples
+from notifyflow.api.errors import UNAVAILABLE
 from notifyflow.api.schema_links import LINKS
 from tests.integration.api.answers import call, stranger
 from tests.integration.api.test_permissions import MATRIX
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 BODY = {"400", "413", "415"}
-CALLER = {"401", "403", "406", "429"}
+CALLER = {"401", "403", "406", "429", "503"}
 # The refusals of some calls of each kind: those that are written here, and no other.
 REFUSALS = {
     ("post", "/api/v1/auth/token/"): BODY | CALLER - {"403"},
@@ -38,7 +39,7 @@ REFUSALS = {
     ("post", "/api/v1/templates/preview/"): BODY | CALLER,
     ("post", "/api/v1/triggers/"): BODY | CALLER | {"404", "409"},
     ("post", "/api/v1/triggers/{id}/cancel/"): CALLER | {"404", "409"},
-    ("post", "/api/v1/triggers/{id}/process/"): CALLER | {"404", "409", "503"},
+    ("post", "/api/v1/triggers/{id}/process/"): CALLER | {"404", "409"},
 }
 NODES: list[dict[str, Any]] = [
     {"id": "a", "type": "email", "subject": "s", "body": "b"},
@@ -128,6 +129,15 @@ def test_the_schema_is_served_as_yaml_too() -> None:
 
 def test_the_document_is_valid_openapi(schema: Any) -> None:
     validate_schema(schema)  # type: ignore[no-untyped-call]  # spectacular's own is not annotated
+
+
+def test_every_operation_may_find_the_database_away(schema: Any) -> None:
+    for operation in operations(schema).values():
+        answer = operation["responses"]["503"]
+        body = answer["content"]["application/json"]
+        assert "Retry-After" in answer["headers"]
+        assert validator(schema, body["schema"]).is_valid(UNAVAILABLE)
+        assert body["examples"]["database_unavailable"]["value"] == UNAVAILABLE
 
 
 def test_what_exists_is_documented_and_what_is_documented_exists(schema: Any) -> None:
@@ -220,7 +230,7 @@ def test_each_answer_documents_its_headers(schema: Any) -> None:
         for status, answer in operation["responses"].items():
             headers = answer["headers"]
             assert (at, status, headers["X-Request-ID"]["required"]) == (at, status, True)
-            assert (at, status, "Retry-After" in headers) == (at, status, status == "429")
+            assert (at, status, "Retry-After" in headers) == (at, status, status in {"429", "503"})
             assert (at, status, "WWW-Authenticate" in headers) == (at, status, status == "401")
             counted = status != "401" and bool(operation.get("security"))
             assert (at, status, "RateLimit-Remaining" in headers) == (at, status, counted)
