@@ -100,6 +100,9 @@ class Provider:
 
     def _order(self, line: str) -> None:
         assert self._process.stdin is not None
+        # Between its kill and its next start nobody is there to hear.
+        if self._process.stdin.closed:
+            return
         with suppress(OSError):
             self._process.stdin.write(f"{line}\n".encode())
             self._process.stdin.flush()
