@@ -142,7 +142,7 @@ class Redis:
             client.flushall()
 
     def client(self) -> "redis.Redis":
-        """Return a client that gives up after two seconds: tries of its own would hold up what the round has planned."""
+        """Return a client that gives up after two seconds: more tries would hold up what the round has planned."""
         once = Retry(NoBackoff(), 0)
         return redis.Redis(host=HOST, port=self.port, socket_timeout=2, socket_connect_timeout=2, retry=once)
 
