@@ -73,13 +73,19 @@ SYSTEM = Actor(user_id=None, name="system")
 
 def actor_of(request: Request | HttpRequest) -> Actor:
     """Return who makes a request, of the API or of the admin."""
-    user = request.user
     if isinstance(request, Request):
-        key = request.auth if isinstance(request.auth, ApiKey) else None
-        via = Via.API if key is None else Via.API_KEY
-        plain = request._request  # noqa: SLF001  # DRF has no other name for what it wraps
-    else:
-        key, via, plain = None, Via.ADMIN, request
+        # DRF has no other name for what it wraps.
+        return api_actor(request._request, request.user, request.auth)  # noqa: SLF001
+    return _actor(request, request.user, Via.ADMIN)
+
+
+def api_actor(request: HttpRequest, user: Any, auth: Any) -> Actor:
+    """Return who makes a request of the API: the user, by what it was let in with."""
+    key = auth if isinstance(auth, ApiKey) else None
+    return _actor(request, user, Via.API if key is None else Via.API_KEY, key)
+
+
+def _actor(request: HttpRequest, user: Any, via: Via, key: ApiKey | None = None) -> Actor:
     known = user if isinstance(user, User) else None
     return Actor(
         user_id=known.pk if known else None,
@@ -87,8 +93,8 @@ def actor_of(request: Request | HttpRequest) -> Actor:
         role=known.role if known else "",
         via=via,
         key_prefix=key.prefix if key else "",
-        request_id=getattr(plain, "request_id", ""),
-        address=client_address(plain),
+        request_id=getattr(request, "request_id", ""),
+        address=client_address(request),
     )
 
 

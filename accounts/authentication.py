@@ -4,7 +4,7 @@ A token is checked by its signature, and by its stamp against the user, who is r
 within them a user who was deactivated, or who has another role or password by now, is refused everywhere.
 """
 
-from time import monotonic
+from time import monotonic, time
 from uuid import UUID
 
 from django.utils import timezone
@@ -16,7 +16,7 @@ from rest_framework_simplejwt.tokens import Token
 
 from accounts.api_keys import KEY_START, digest_of, find_key
 from accounts.models import ApiKey, User
-from accounts.recently import recent_keys, recent_users
+from accounts.recently import recent_keys, recent_tokens, recent_users
 
 
 class BearerAuthentication(JWTAuthentication):
@@ -34,8 +34,17 @@ class BearerAuthentication(JWTAuthentication):
         if raw.startswith(KEY_START.encode()):
             key = _valid_key(raw)
             return key.user, key
-        token = self.get_validated_token(raw)
+        token = self._valid_token(raw)
         return self.get_user(token), token
+
+    def _valid_token(self, raw: bytes) -> Token:
+        """Return a token with a good signature that has not expired. Raises InvalidToken."""
+        text = raw.decode("latin-1")
+        token = recent_tokens.get(text)
+        if token is None or token["exp"] <= time():
+            token = self.get_validated_token(raw)
+            recent_tokens.put(text, token, read_at=monotonic())
+        return token
 
     def get_user(self, validated_token: Token) -> User:  # type: ignore[override]  # simplejwt leaves the user's type open
         """Return the token's user. Raises AuthenticationFailed, and InvalidToken for one that is outdated."""

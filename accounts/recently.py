@@ -1,4 +1,4 @@
-"""What was read lately and may still be gone by, for USER_CACHE_SECONDS: users, and API keys with their users.
+"""What was read lately and may still be gone by, for USER_CACHE_SECONDS: users, tokens, API keys with their users.
 
 It is memory of the process, so that a request costs no look at a cache or a database for it. What is changed is
 forgotten at once by the process that changed it, and by every other one within those seconds.
@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 from django.db.models.signals import post_delete, post_save
+from rest_framework_simplejwt.tokens import Token
 
 from accounts.models import ApiKey, User
 
@@ -47,6 +48,8 @@ class Recently(Generic[V]):
 
 recent_users: Recently[User] = Recently()
 recent_keys: Recently[ApiKey] = Recently()
+# Tokens whose signature was found good: it stays so, but for a signing key that is taken away, with a restart.
+recent_tokens: Recently[Token] = Recently()
 
 
 def _forget_user(instance: User, **_: Any) -> None:

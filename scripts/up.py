@@ -55,7 +55,7 @@ def environment_for(urls: Mapping[Service, str], var: Path, port: int) -> dict[s
         "GRANIAN_HOST": "127.0.0.1",
         "GRANIAN_PORT": str(port),
         "GRANIAN_WORKERS": os.environ.get("GRANIAN_WORKERS", "2"),
-        "GRANIAN_BLOCKING_THREADS": os.environ.get("GRANIAN_BLOCKING_THREADS", "4"),
+        "GRANIAN_BLOCKING_THREADS": os.environ.get("GRANIAN_BLOCKING_THREADS", "16"),
     }
 
 

@@ -1,38 +1,24 @@
 """Idempotent acceptance: however often and from wherever a trigger is asked for, it exists once."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
-from uuid import UUID
 
-from django.db import connection, transaction
-from django.db.models import Model
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from accounts.audit import SYSTEM, Action, Actor, entry_of
-from accounts.models import AuditEntry
 from triggers import bells
+from triggers.gathering import Gathering
+from triggers.insertion import NewTrigger, insert_new
 from triggers.models import Trigger
-from workflows.keys import is_workflow_id
-from workflows.models import Workflow, WorkflowVersion
+from workflows.models import Workflow
 from workflows.priorities import Priority
 
-# What a new row takes from the workflow's own rows; everything else of it is a parameter, here and in the audit trail.
-FROM_WORKFLOW = {
-    "workflow_id": "w.id",
-    "version_id": "v.id",
-    "priority": "COALESCE(%s, w.priority)",
-    "current_node_id": "{entry_node_id}",
-}
-ENTRY_NODE_ID = {
-    "postgresql": "v.definition ->> 'entry_node_id'",
-    "sqlite": "json_extract(v.definition, '$.entry_node_id')",
-}
-NOTED = {"changes": "jsonb_build_object('workflow', w.key)"}
-# The lock that the foreign key takes anyway, taken before the look: a deletion under way is waited for and then seen.
-LOCK = {"postgresql": " FOR KEY SHARE OF w", "sqlite": ""}
+# Errors of one row or of one pair of transactions: a deadlock, a row past PostgreSQL's own limits.
+OWN_STATES = ("40", "54")
 
 
 class UnknownWorkflow(Exception):
@@ -78,9 +64,24 @@ class Acceptance:
 def accept_trigger(request: TriggerRequest, *, by: Actor = SYSTEM) -> Acceptance:
     """Insert the trigger once per workflow and idempotency key, with its audit entry, and ring its lane after commit.
 
-    Raises UnknownWorkflow, and WorkflowInactive unless the trigger stands already.
+    Requests of one moment are inserted together, in one transaction; inside a transaction of the caller's each is
+    alone. Raises UnknownWorkflow, and WorkflowInactive unless the trigger stands already.
     """
     now = timezone.now()
+    new = _new(request, by, now=now)
+    if connection.in_atomic_block:
+        (is_made,) = _insert([new])
+        transaction.on_commit(partial(_ring, [new], now=now), robust=True)
+    else:
+        is_made = _moment.join(new)
+    return Acceptance(new.trigger, is_created=True) if is_made else _standing(request)
+
+
+def _begin(accepted_at: datetime, scheduled_at: datetime | None) -> datetime:
+    return max(accepted_at, scheduled_at or accepted_at)
+
+
+def _new(request: TriggerRequest, by: Actor, *, now: datetime) -> NewTrigger:
     trigger = Trigger(
         idempotency_key=request.idempotency_key,
         available_at=_begin(now, request.scheduled_at),
@@ -93,27 +94,6 @@ def accept_trigger(request: TriggerRequest, *, by: Actor = SYSTEM) -> Acceptance
     )
     if request.priority is not None:
         trigger.priority = request.priority.value
-    if not insert_once(trigger, workflow=request.workflow, by=by):
-        return _standing(request)
-    transaction.on_commit(partial(bells.ring_at, trigger.lane, trigger.available_at, now=now), robust=True)
-    return Acceptance(trigger, is_created=True)
-
-
-def _begin(accepted_at: datetime, scheduled_at: datetime | None) -> datetime:
-    return max(accepted_at, scheduled_at or accepted_at)
-
-
-def insert_once(trigger: Trigger, *, workflow: str, by: Actor = SYSTEM) -> bool:
-    """Insert the row for the current version of an active workflow, unless its idempotency key is taken; say whether.
-
-    One statement finds the workflow and inserts, so what it found active was active when the row was made. A twin that
-    is being inserted at this moment is waited for by the unique index: after False it can be read. Django has no such
-    INSERT, hence the SQL. A trigger without a priority gets the workflow's. What is inserted gets its audit entry: in
-    the same statement on PostgreSQL, where a second one would cost a round trip and a transaction around both.
-    """
-    by_id = is_workflow_id(workflow)
-    wanted = Workflow._meta.pk.get_db_prep_value(workflow, connection) if by_id else workflow
-    values = [*_parameters(trigger, FROM_WORKFLOW), wanted]
     entry = entry_of(
         by,
         Action.TRIGGER_CREATED,
@@ -121,74 +101,29 @@ def insert_once(trigger: Trigger, *, workflow: str, by: Actor = SYSTEM) -> bool:
         object_id=trigger.pk,
         object_name=trigger.idempotency_key,
     )
-    sql = _insert_sql(connection.vendor, "id" if by_id else "key")
-    if connection.vendor == "postgresql":
-        return _inserted(trigger, _noting_sql(sql), [*values, *_parameters(entry, NOTED)])
-    with transaction.atomic():
-        is_inserted = _inserted(trigger, sql, values)
-        if is_inserted:
-            entry.changes = {"workflow": trigger.workflow.key}
-            entry.save(force_insert=True)
-    return is_inserted
+    return NewTrigger(trigger, request.workflow, entry)
 
 
-def _inserted(trigger: Trigger, sql: str, values: list[Any]) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        row = cursor.fetchone()
-    if row is None:
-        return False
-    _, version_id, trigger.priority, trigger.current_node_id = row
-    trigger.version = _version(UUID(str(version_id)))
-    trigger.workflow = trigger.version.workflow
-    return True
+def _insert(news: Sequence[NewTrigger]) -> list[bool]:
+    made = insert_new(news)
+    return [new.trigger.pk in made for new in news]
 
 
-def _parameters(row: Model, computed: Mapping[str, str]) -> list[Any]:
-    """Return the values of a row's columns, but for those that the statement takes from elsewhere."""
-    return [
-        field.get_db_prep_save(field.pre_save(row, True), connection)
-        for field in row._meta.concrete_fields
-        if "%s" in computed.get(field.attname, "%s")
-    ]
+def _ring(news: Sequence[NewTrigger], *, now: datetime | None = None) -> None:
+    """Ring for those that were made: only they have got a version."""
+    now = now or timezone.now()
+    made = [new.trigger for new in news if new.trigger.version_id is not None]
+    for lane, moment in {(trigger.lane, max(trigger.available_at, now)) for trigger in made}:
+        bells.ring_at(lane, moment, now=now)
 
 
-def _into(model: type[Model], computed: Mapping[str, str]) -> str:
-    """Return `INSERT INTO ... SELECT ...` for all columns of a model, with a parameter for each not computed."""
-    quote = connection.ops.quote_name
-    columns = ", ".join(quote(field.column or "") for field in model._meta.concrete_fields)
-    values = ", ".join(computed.get(field.attname, "%s") for field in model._meta.concrete_fields)
-    return f"INSERT INTO {quote(model._meta.db_table)} ({columns}) SELECT {values}"
+def _is_everyones(error: BaseException) -> bool:
+    """Say whether the database was away for all requests of the moment, and would be for each of them alone."""
+    state = getattr(error.__cause__, "sqlstate", None) or ""
+    return isinstance(error, OperationalError | InterfaceError) and not state.startswith(OWN_STATES)
 
 
-@lru_cache
-def _insert_sql(vendor: str, wanted: str) -> str:
-    quote = connection.ops.quote_name
-    return (
-        _into(Trigger, FROM_WORKFLOW).format(entry_node_id=ENTRY_NODE_ID[vendor])
-        + f" FROM {quote(Workflow._meta.db_table)} w"
-        f" JOIN {quote(WorkflowVersion._meta.db_table)} v ON v.workflow_id = w.id AND v.number = w.version"
-        f" WHERE w.{wanted} = %s AND w.is_active{LOCK[vendor]}"
-        " ON CONFLICT (workflow_id, idempotency_key) DO NOTHING"
-        " RETURNING workflow_id, version_id, priority, current_node_id"
-    )
-
-
-@lru_cache
-def _noting_sql(insert: str) -> str:
-    """Return the INSERT with the audit entry of what it inserted; a replay inserts nothing and notes nothing."""
-    workflows = connection.ops.quote_name(Workflow._meta.db_table)
-    return (
-        f"WITH made AS ({insert}),"  # noqa: S608  # names of the models
-        f" noted AS ({_into(AuditEntry, NOTED)} FROM made JOIN {workflows} w ON w.id = made.workflow_id)"
-        " SELECT workflow_id, version_id, priority, current_node_id FROM made"
-    )
-
-
-@lru_cache(maxsize=4096)
-def _version(version_id: UUID) -> WorkflowVersion:
-    """Return what an answer says of a version and its workflow, and only what never changes."""
-    return WorkflowVersion.objects.select_related("workflow").only("number", "workflow__key").get(pk=version_id)
+_moment = Gathering(_insert, then=_ring, is_everyones=_is_everyones)
 
 
 def _standing(request: TriggerRequest) -> Acceptance:

@@ -20,6 +20,8 @@ from workflows.priorities import LANES, Priority
 
 LARGEST_CONTEXT_BYTES = 256 * 1024
 LARGEST_RECIPIENT_BYTES = 32 * 1024
+LONGEST_WORKFLOW = 100
+LONGEST_KEY = 255
 LONGEST_TTL_S = int(LONGEST_DELAY.total_seconds())
 
 
@@ -69,9 +71,9 @@ def encoded_size(value: object) -> int:
 class TriggerBodySerializer(serializers.Serializer[Trigger]):
     """What an operator's system sends to trigger a workflow for a person."""
 
-    workflow = TextField(max_length=100, help_text="The workflow's id or key.")
+    workflow = TextField(max_length=LONGEST_WORKFLOW, help_text="The workflow's id or key.")
     idempotency_key = TextField(
-        max_length=255,
+        max_length=LONGEST_KEY,
         trim_whitespace=False,
         required=False,
         help_text="May come as the header Idempotency-Key instead.",
@@ -183,7 +185,12 @@ class TriggerSerializer(serializers.ModelSerializer[Trigger]):
         read_only_fields = fields
 
     def to_representation(self, instance: Trigger) -> dict[str, Any]:
-        """Show a trigger; written out, because DRF's way makes twenty-one field objects for each answer."""
+        """Show a trigger."""
+        return self.shown(instance)
+
+    @staticmethod
+    def shown(instance: Trigger) -> dict[str, Any]:
+        """Return what an answer shows; written out, because DRF's way makes twenty-one field objects for each."""
         return {
             "id": str(instance.pk),
             "workflow": str(instance.workflow_id),
