@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -160,4 +159,4 @@ def _last_step_status(result: Result) -> str:
 def _ring_for(lane: str, moves: Any, *, now: datetime) -> None:
     times = {move["available_at"] for move in moves if move["status"] == TriggerStatus.ENQUEUED}
     for moment in sorted(times):
-        transaction.on_commit(partial(bells.ring_at, lane, moment, now=now), robust=True)
+        bells.ring_on_commit(lane, moment, now=now)

@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -113,7 +112,7 @@ def redrive_trigger(
     trigger.completed_at = trigger.error = None
     trigger.save()
     DeadLetter.objects.open().filter(trigger=trigger).update(redriven_at=now, goes_on_at=not_before)
-    transaction.on_commit(partial(bells.ring_at, trigger.lane, trigger.available_at, now=now), robust=True)
+    bells.ring_on_commit(trigger.lane, trigger.available_at, now=now)
     return trigger
 
 

@@ -16,7 +16,7 @@ class Channel(kombu_redis.Channel):
     """A channel that says of a closed connection what it is."""
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
-        if self.connection.client is None:
+        if self.connection is None or self.connection.client is None:
             raise RedisConnectionError("The connection to the broker was closed.")
         parameters: dict[str, Any] = super()._connparams(asynchronous=asynchronous)  # type: ignore[misc]  # not in the stubs
         return parameters

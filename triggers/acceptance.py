@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from accounts.audit import SYSTEM, Action, Actor, entry_of
@@ -71,7 +70,7 @@ def accept_trigger(request: TriggerRequest, *, by: Actor = SYSTEM) -> Acceptance
     new = _new(request, by, now=now)
     if connection.in_atomic_block:
         (is_made,) = _insert([new])
-        transaction.on_commit(partial(_ring, [new], now=now), robust=True)
+        _ring([new])
     else:
         is_made = _moment.join(new)
     return Acceptance(new.trigger, is_created=True) if is_made else _standing(request)
@@ -109,12 +108,12 @@ def _insert(news: Sequence[NewTrigger]) -> list[bool]:
     return [new.trigger.pk in made for new in news]
 
 
-def _ring(news: Sequence[NewTrigger], *, now: datetime | None = None) -> None:
-    """Ring for those that were made: only they have got a version."""
-    now = now or timezone.now()
+def _ring(news: Sequence[NewTrigger]) -> None:
+    """Ring, after commit, for those that were made: only they have got a version."""
+    now = timezone.now()
     made = [new.trigger for new in news if new.trigger.version_id is not None]
     for lane, moment in {(trigger.lane, max(trigger.available_at, now)) for trigger in made}:
-        bells.ring_at(lane, moment, now=now)
+        bells.ring_on_commit(lane, moment, now=now)
 
 
 def _is_everyones(error: BaseException) -> bool:

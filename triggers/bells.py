@@ -14,7 +14,7 @@ import redis.exceptions
 from celery import current_app
 from django.conf import settings
 from django.core.cache import cache
-from kombu.exceptions import OperationalError
+from django.db import transaction
 
 from workflows.priorities import LANES
 
@@ -101,6 +101,16 @@ def ring_at(lane: str, moment: datetime, *, now: datetime) -> None:
             _send(lane, countdown=countdown)
 
 
+def ring_on_commit(lane: str, moment: datetime, *, now: datetime) -> None:
+    """Say so when the transaction that is under way has been committed; at once when there is none."""
+
+    # No partial: for one that fails, Django asks the name, finds none, and raises after all.
+    def ring_then() -> None:
+        ring_at(lane, moment, now=now)
+
+    transaction.on_commit(ring_then, robust=True)
+
+
 def lower_flag(lane: str) -> None:
     """Let `lane` be rung again; called by the task before it claims, so that no later trigger is overlooked."""
     if cache_pause.is_on():
@@ -142,14 +152,9 @@ def _send(lane: str, *, countdown: float | None = None) -> None:
             retry_policy=PUBLISH_RETRY,
             ignore_result=True,
         )
-    except _broker_errors() as error:
+    except Exception as error:  # noqa: BLE001  # kombu's own, and whatever it meets in a connection that closes under it
         # The flag stays up, so that other processes don't have to find out each for themselves.
         if broker_pause.begin():
             logger.warning("The broker did not take the bell for lane %s; the sweep will ring: %s", lane, error)
     else:
         broker_pause.end()
-
-
-def _broker_errors() -> tuple[type[BaseException], ...]:
-    connection = current_app.connection_for_write()
-    return (OperationalError, OSError, *connection.connection_errors, *connection.channel_errors)

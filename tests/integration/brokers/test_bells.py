@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from kombu import Connection
 from pytest_django import Settings
+from redis.exceptions import ConnectionError as RedisConnectionError
 from rest_framework.test import APIClient
 
 from execution.claims import claim_batch
@@ -14,6 +16,7 @@ from execution.runner import advance_lane
 from execution.sweep import sweep
 from tests.factories import ANN, EMAIL, SMS, TriggerFactory, WorkflowFactory, definition
 from tests.integration.brokers.conftest import bells_in_queue, connected_to, lose_flags
+from tests.settings import TEST_REDIS_URL
 from triggers import bells
 from triggers.models import Trigger
 from triggers.states import TriggerStatus
@@ -163,3 +166,18 @@ def test_what_is_due_later_than_a_minute_is_left_to_the_sweep(broker: str) -> No
         bells.ring_at("low", now + timedelta(seconds=59), now=now)
 
     assert bells_in_queue("low") == 1
+
+
+def test_what_goes_wrong_in_ringing_never_undoes_what_was_committed() -> None:
+    nothing: Any = None
+    bells.ring_on_commit("medium", nothing, now=timezone.now())
+
+
+def test_a_closed_connection_to_redis_says_what_it_is() -> None:
+    """Celery and kombu pass over this error; the one that kombu raised ended the worker or the request."""
+    with Connection(f"{TEST_REDIS_URL}/0") as connection:
+        channel: Any = connection.channel()
+    for _ in range(2):
+        with pytest.raises(RedisConnectionError):
+            channel.qos.ack("a-tag")
+        channel.connection = None
