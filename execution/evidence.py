@@ -1,13 +1,15 @@
 """Evidence: what a worker learned about steps of triggers that it no longer holds. It moves no trigger.
 
 A claim is lost to the sweep, when its lease ran out, or to a cancel. The send happened all the same, and the step says
-so: one that was `running` or found in doubt takes the outcome, with `after_cancel` where a cancel came before it. If
-the node has been sent again meanwhile and succeeded, the earlier step stays in doubt and keeps what is known in its
-output.
+so: one that was `running` or found in doubt takes the outcome, with `known_at` (when it was stored, which is later than
+`finished_at`) and with `after_cancel` where a cancel came before it. If the node has been sent again meanwhile and
+succeeded, the earlier step stays in doubt and keeps what is known in its output.
 """
 
 import logging
 from collections.abc import Iterable, Sequence
+
+from django.utils import timezone
 
 from execution.models import Step
 from execution.states import StepStatus, check_step_move
@@ -38,7 +40,8 @@ def add_evidence(steps: Iterable[Step]) -> None:
             check_step_move(stored.status, late.status)
             stored.status, stored.finished_at = late.status, late.finished_at
             stored.provider, stored.message_id = late.provider, late.message_id
-            stored.output, stored.error = late.output, late.error
+            # Until then nobody could know: another attempt may have begun after the end of this one.
+            stored.output, stored.error = {**late.output, "known_at": timezone.now().isoformat()}, late.error
             if Trigger.objects.filter(pk=stored.trigger_id, status=TriggerStatus.CANCELED).exists():
                 stored.output = {**stored.output, "after_cancel": True}
         stored.save()

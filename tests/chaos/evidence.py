@@ -27,7 +27,8 @@ WRONG = {
         " GROUP BY trigger_id, node_id HAVING count(*) > 1",
     "nodes that ran after they had succeeded":
         "SELECT b.id FROM execution_step a JOIN execution_step b USING (trigger_id, node_id)"
-        " WHERE a.status = 'succeeded' AND b.attempt > a.attempt AND b.started_at > a.finished_at"
+        " WHERE a.status = 'succeeded' AND b.attempt > a.attempt"
+        " AND b.started_at > coalesce((a.output ->> 'known_at')::timestamptz, a.finished_at)"
         " AND b.status <> 'in_doubt'",
     "failed triggers without an open dead letter":
         # One that a person has discarded since is an answer too; one discarded before an earlier redrive is not.
