@@ -1,6 +1,7 @@
 # Every verb sets up what it needs, so each one works first in a fresh clone and is quick the second time.
 # PYTHON=...  the interpreter .venv is made with      ARGS=...  passed on to pytest or the benchmark
 # FUZZ_SECONDS=600  how long make fuzz runs           FUZZ_SEED=...  what it begins with, to repeat a run
+# BENCH_SCALE=0.1  a quick look with make bench        ARGS="engine ingest"  some of its parts (ARGS=-h lists them)
 # ROUNDS=1 BROKER=rabbitmq,redis CHAOS_TRIGGERS=5000   what make chaos does      CHAOS_SEED=...  to repeat a round
 # CHAOS_RESULTS=...  a file that gets a line of JSON for each round of make chaos
 
@@ -37,7 +38,7 @@ test: dev ## All tests, with the services they need (ARGS="-k name", ARGS=tests/
 check: dev ## Format, lint, types, layers, migrations, deploy check, schema
 	@scripts/check
 
-bench: dev ## The measured comparison, as a table and in benchmarks/results/
+bench: dev ## The measured comparison with its peers, as a table and in benchmarks/results/ (ARGS="engine ingest", BENCH_SCALE=0.1)
 	@scripts/services ensure
 	@set -a; eval "$$(scripts/services env)"; exec $(PY) -m benchmarks $(ARGS)
 

@@ -104,6 +104,34 @@ class Allowances:
         # Not under the lock, or one slow look would hold up everybody. Threads that come here together draw one each.
         return self._draw(name, held, reset)
 
+    def spend(self, name: str, limit: int, number: int) -> Rate | None:
+        """Count `number` more requests of somebody who was let in; what goes beyond the limit is forgiven.
+
+        None when they can't be counted.
+        """
+        now = time()
+        window = int(now // WINDOW_SECONDS)
+        reset = ceil((window + 1) * WINDOW_SECONDS - now)
+        with self._lock:
+            held = self._held.get(name)
+            if held is None or held.window != window or held.limit != limit:
+                held = self._begin(name, window, limit)
+            from_hand = min(held.left, number)
+            held.left -= from_hand
+            rest = number - from_hand
+        if rest > 0:
+            if monotonic() < self._away_until:
+                return None
+            try:
+                drawn = self._count(f"rate:{name}:{window}", rest, is_first=held.unclaimed == limit)
+            except CACHE_FAULTS as error:
+                self._miss(error)
+                return None
+            with self._lock:
+                held.unclaimed = min(held.unclaimed, max(0, limit - drawn))
+                held.is_spent = held.is_spent or drawn >= limit
+        return Rate(limit, held.unclaimed + held.left, reset)
+
     def _begin(self, name: str, window: int, limit: int) -> _Held:
         if len(self._held) >= MOST_KEPT:
             self._held.clear()
@@ -172,7 +200,18 @@ class UserThrottle(BaseThrottle):
         """Count a request and put onto it what came of it; None for strangers and without a cache."""
         rate = None
         if isinstance(user, User):
-            limit = settings.RATE_LIMITS[user.role] if user.rate_limit is None else user.rate_limit
-            rate = cls.allowances.take(str(user.pk), limit)
+            rate = cls.allowances.take(str(user.pk), _limit_of(user))
         request.rate = rate  # type: ignore[attr-defined]  # the name that is read back with getattr
         return rate
+
+    @classmethod
+    def charge(cls, request: Request, number: int) -> None:
+        """Count a request that was let in as `number` more: it asks for what so many would have asked for."""
+        user = request.user
+        if number > 0 and isinstance(user, User):
+            plain: Any = request._request  # noqa: SLF001  # as above
+            plain.rate = cls.allowances.spend(str(user.pk), _limit_of(user), number)
+
+
+def _limit_of(user: User) -> int:
+    return settings.RATE_LIMITS[user.role] if user.rate_limit is None else user.rate_limit

@@ -1,1 +1,1 @@
-"""The measured comparisons: `make bench`. Times on shared machines mean little alone, so each row names its bar."""
+"""The measured comparison: `make bench`. Each part is a module; `parts` lists them, `bars` says what is expected."""

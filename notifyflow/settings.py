@@ -243,6 +243,10 @@ if not WHITENOISE_USE_FINDERS:
 # --- API ---
 
 API_BODY_LIMIT_BYTES = 2 * 1024 * 1024
+# Many triggers: in one body, and line by line. Of an upload no more than a chunk is in memory; the embedded profile's
+# server keeps all of it on disk before anybody has looked at it.
+API_BULK_LIMIT_BYTES = 16 * 1024 * 1024
+API_UPLOAD_LIMIT_BYTES = env.int("UPLOAD_LIMIT_MB", default=128 if IS_EMBEDDED else 2048) * 1024 * 1024
 # Forms of the console: the largest workflow definition fits, more does not.
 DATA_UPLOAD_MAX_MEMORY_SIZE = API_BODY_LIMIT_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000

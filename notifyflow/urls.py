@@ -22,6 +22,7 @@ from execution.views import (
 from notifyflow.api.schema_view import SchemaView
 from notifyflow.health import healthz, readyz
 from templates.views import PreviewView
+from triggers.bulk.views import BulkViewSet
 from triggers.views import TriggerViewSet
 from workflows.views import WorkflowViewSet
 
@@ -39,6 +40,8 @@ api: list[URLPattern | URLResolver] = [
     path("auth/token/revoke/", RevokeView.as_view(), name="token-revoke"),
     path("me/", MeView.as_view(), name="me"),
     path("templates/preview/", PreviewView.as_view(), name="template-preview"),
+    path("triggers/bulk/", BulkViewSet.as_view({"get": "list", "post": "create"}), name="trigger-bulk"),
+    path("triggers/bulk/<uuid:pk>/", BulkViewSet.as_view({"get": "retrieve"}), name="trigger-bulk-detail"),
     path("triggers/cancel/", CancelMatchingView.as_view(), name="trigger-cancel-matching"),
     path("triggers/redrive/", RedriveMatchingView.as_view(), name="trigger-redrive-matching"),
     path("users/<uuid:user_id>/keys/", ApiKeyViewSet.as_view({"get": "list", "post": "create"}), name="user-keys"),

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "notifyflow.settings")
 
+# Here bodies are larger than what may be in memory (triggers/bulk).
+STREAMED = "/api/v1/triggers/bulk/"
+
 
 class Utf8Request(WSGIRequest):
     """A request in UTF-8, whatever charset its content type names.
@@ -45,8 +48,17 @@ class Handler(WSGIHandler):
     def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> HttpResponseBase:
         """Answer a request."""
         if "CONTENT_LENGTH" not in environ and environ.get("wsgi.input_terminated"):
-            _measure_body(environ)
+            if environ.get("PATH_INFO") == STREAMED:
+                _let_body_stream(environ)
+            else:
+                _measure_body(environ)
         return super().__call__(environ, start_response)
+
+
+def _let_body_stream(environ: dict[str, Any]) -> None:
+    """Give a body in chunks more length than is taken, and say so: it is read as it comes, to its end."""
+    environ["CONTENT_LENGTH"] = str(settings.API_UPLOAD_LIMIT_BYTES + 1)
+    environ["notifyflow.length_is_unknown"] = True
 
 
 def _measure_body(environ: dict[str, Any]) -> None:

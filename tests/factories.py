@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.roles import Role
-from triggers.models import Trigger
+from triggers.models import BulkUpload, Trigger
+from triggers.states import UploadState
 from workflows.models import Workflow, WorkflowVersion
 
 PASSWORD = "correct horse battery staple"
@@ -78,3 +79,18 @@ class TriggerFactory(factory.django.DjangoModelFactory[Trigger]):
     context = factory.LazyFunction(lambda: {"order": {"id": 17, "total": 99.9}})
     created_at = factory.LazyFunction(timezone.now)
     updated_at = factory.LazyFunction(timezone.now)
+
+
+class UploadFactory(factory.django.DjangoModelFactory[BulkUpload]):
+    """A finished upload of one line, by nobody who is known."""
+
+    class Meta:
+        model = BulkUpload
+
+    workflow = factory.SubFactory(WorkflowFactory)
+    actor = "shop"
+    state = UploadState.FINISHED.value
+    lines_read = created = 1
+    started_at = factory.LazyFunction(timezone.now)
+    updated_at = factory.LazyFunction(timezone.now)
+    finished_at = factory.LazyFunction(timezone.now)

@@ -18,6 +18,7 @@ from django.db.models import Model
 
 from accounts.models import AuditEntry
 from triggers.models import Trigger
+from triggers.sql import insert_into, parameters_of
 from workflows.keys import is_workflow_id
 from workflows.models import Workflow, WorkflowVersion
 
@@ -73,7 +74,7 @@ def _insert_together(wanted: str, news: list[NewTrigger]) -> set[UUID]:
 def _insert_one_by_one(wanted: str, news: list[NewTrigger]) -> set[UUID]:
     made = set()
     for new in news:
-        values = [*_parameters(new.trigger), new.workflow]
+        values = [*parameters_of(new.trigger, _from_workflow("%s")), new.workflow]
         if wanted == "id":
             values[-1] = Workflow._meta.pk.get_db_prep_value(new.workflow, connection)
         with connection.cursor() as cursor:
@@ -128,12 +129,12 @@ def _together_sql(wanted: str) -> str:
     rows = _records(Trigger, f"workflow {'uuid' if wanted == 'id' else 'text'}, n integer")
     # The lock is what the foreign key takes anyway, taken before the look: a deletion under way is waited for and seen.
     return (
-        f"WITH made AS ({_into(Trigger, _from_workflow('r.{}'), 'r.{}')} FROM {rows}"  # noqa: S608  # names of the models
+        f"WITH made AS ({insert_into(Trigger, _from_workflow('r.{}'), 'r.{}')} FROM {rows}"  # noqa: S608  # names of the models
         f" JOIN {workflows} w ON w.{wanted} = r.workflow{_version_join()}"
         " WHERE w.is_active ORDER BY r.n FOR KEY SHARE OF w"
         " ON CONFLICT (workflow_id, idempotency_key) DO NOTHING"
         " RETURNING id, workflow_id, version_id, priority, current_node_id),"
-        f" noted AS ({_into(AuditEntry, NOTED, 'r.{}')} FROM {_records(AuditEntry)}"
+        f" noted AS ({insert_into(AuditEntry, NOTED, 'r.{}')} FROM {_records(AuditEntry)}"
         f" JOIN made ON made.id = r.object_id JOIN {workflows} w ON w.id = made.workflow_id)"
         " SELECT id, version_id, priority, current_node_id FROM made"
     )
@@ -143,7 +144,7 @@ def _together_sql(wanted: str) -> str:
 def _single_sql(wanted: str) -> str:
     workflows = connection.ops.quote_name(Workflow._meta.db_table)
     return (
-        f"{_into(Trigger, _from_workflow('%s'), '%s')} FROM {workflows} w{_version_join()}"
+        f"{insert_into(Trigger, _from_workflow('%s'))} FROM {workflows} w{_version_join()}"
         f" WHERE w.{wanted} = %s AND w.is_active"
         " ON CONFLICT (workflow_id, idempotency_key) DO NOTHING"
         " RETURNING id, version_id, priority, current_node_id"
@@ -160,23 +161,6 @@ def _records(model: type[Model], more: str = "") -> str:
     quote = connection.ops.quote_name
     typed = [f"{quote(field.attname)} {field.db_type(connection)}" for field in model._meta.concrete_fields]
     return f"jsonb_to_recordset(%s::jsonb) AS r({', '.join([*typed, more] if more else typed)})"
-
-
-def _into(model: type[Model], computed: dict[str, str], value: str) -> str:
-    """Return `INSERT INTO ... SELECT ...` for all columns of a model; `value` makes those that are not computed."""
-    quote = connection.ops.quote_name
-    names = _names(model)
-    columns = ", ".join(map(quote, names))
-    values = ", ".join(computed.get(name, value).format(quote(name)) for name in names)
-    return f"INSERT INTO {quote(model._meta.db_table)} ({columns}) SELECT {values}"
-
-
-def _parameters(trigger: Trigger) -> list[Any]:
-    return [
-        field.get_db_prep_save(getattr(trigger, field.attname), connection)
-        for field in trigger._meta.concrete_fields
-        if "{}" in _from_workflow("{}").get(field.attname, "{}")
-    ]
 
 
 def _from_workflow(value: str) -> dict[str, str]:

@@ -1,14 +1,15 @@
-"""Triggers: what was asked for, and how far it has got."""
+"""Triggers: what was asked for, and how far it has got; and uploads of many."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 from uuid import UUID
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from triggers.states import UNDER_WAY, TriggerStatus
+from triggers.states import UNDER_WAY, TriggerStatus, UploadState
 from workflows.keys import is_workflow_id
 from workflows.models import Workflow, WorkflowVersion
 from workflows.priorities import CHOICES, Priority
@@ -124,3 +125,54 @@ class Trigger(models.Model):
     def lane(self) -> str:
         """The lane that this trigger's priority puts it in."""
         return Priority(self.priority).lane
+
+
+class BulkUpload(models.Model):
+    """Triggers of one workflow that came line by line, stored chunk by chunk; how far that has got.
+
+    Written in the transactions of the chunks, so that its counts are what was stored. `reason` says why it broke off.
+    """
+
+    # A process that was killed says no more: what has been silent for so long runs no more.
+    LONGEST_SILENCE = timedelta(minutes=10)
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="uploads", db_index=False)
+    actor_id = models.UUIDField(null=True)
+    actor = models.CharField(max_length=150)
+    request_id = models.CharField(max_length=64, blank=True)
+    state = models.CharField(
+        max_length=10, choices=[(s.value, s.value) for s in UploadState], default=UploadState.RUNNING.value
+    )
+    reason = models.CharField(max_length=30, blank=True)
+    lines_read = models.PositiveBigIntegerField(default=0)
+    created = models.PositiveBigIntegerField(default=0)
+    existing = models.PositiveBigIntegerField(default=0)
+    rejected = models.PositiveBigIntegerField(default=0)
+    errors = models.JSONField(default=list, blank=True)
+    started_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state="running", finished_at=None)
+                | Q(state__in=["finished", "broken_off"], finished_at__isnull=False),
+                name="upload_ended_has_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="broken_off") & Q(reason="") | Q(state="broken_off") & ~Q(reason=""),
+                name="upload_broken_off_has_reason",
+            ),
+        ]
+        indexes = [models.Index(fields=["actor_id", "-id"], name="upload_by_actor")]
+
+    def __str__(self) -> str:
+        return f"{self.lines_read} lines ({self.state})"
+
+    @property
+    def state_now(self) -> str:
+        """The state, as far as can be told: a running upload that has been silent for long has broken off."""
+        is_silent = timezone.now() - self.updated_at > self.LONGEST_SILENCE
+        return UploadState.BROKEN_OFF if self.state == UploadState.RUNNING and is_silent else self.state

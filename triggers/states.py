@@ -1,4 +1,4 @@
-"""The words for where a trigger stands. Which may follow which is in `execution.states`. Pure."""
+"""The words for where a trigger, or an upload of many, stands. Which may follow which: `execution.states`. Pure."""
 
 from enum import StrEnum
 
@@ -15,3 +15,11 @@ class TriggerStatus(StrEnum):
 
 UNDER_WAY = (TriggerStatus.ENQUEUED, TriggerStatus.PROCESSING)
 FINISHED = (TriggerStatus.COMPLETED, TriggerStatus.FAILED, TriggerStatus.CANCELED)
+
+
+class UploadState(StrEnum):
+    """How an upload stands; `finished` when its body has ended."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    BROKEN_OFF = "broken_off"

@@ -3,6 +3,7 @@
 Each is tried against the schema of its place (tests/integration/api/test_schema.py).
 """
 
+import json
 import re
 from typing import Any
 
@@ -60,6 +61,36 @@ TRIGGER_BODY = {
     "idempotency_key": "order-17-shipped",
     "recipient": RECIPIENT,
     "context": CONTEXT,
+}
+BULK_ITEM = {name: value for name, value in TRIGGER_BODY.items() if name != "workflow"}
+BULK_ITEMS = [BULK_ITEM, {**BULK_ITEM, "idempotency_key": "order-18-shipped", "priority": "low"}]
+# What an upload is: a trigger a line.
+NDJSON = "application/x-ndjson"
+LINES = "".join(f"{json.dumps(item)}\n" for item in BULK_ITEMS)
+BULK_ACCEPTED = {
+    "created": 1,
+    "existing": 1,
+    "triggers": [
+        {"idempotency_key": "order-17-shipped", "id": TRIGGER_ID, "created": True},
+        {"idempotency_key": "order-18-shipped", "id": ID.format(24), "created": False},
+    ],
+}
+UPLOAD = {
+    "id": ID.format(25),
+    "workflow": WORKFLOW_ID,
+    "workflow_key": "order-shipped",
+    "actor": "shop",
+    "request_id": "shop-17",
+    "state": "finished",
+    "reason": "",
+    "lines_read": 3,
+    "created": 2,
+    "existing": 0,
+    "rejected": 1,
+    "errors": [{"line": 2, "code": "required", "detail": "This field is required.", "attr": "idempotency_key"}],
+    "started_at": NOON,
+    "updated_at": LATER,
+    "finished_at": LATER,
 }
 TRIGGER = {
     "id": TRIGGER_ID,
@@ -241,6 +272,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "worthless in five minutes": {**TRIGGER_BODY, "priority": "critical", "ttl_s": 300},
         "later, in another lane": {**TRIGGER_BODY, "priority": "critical", "scheduled_at": "2026-03-06T09:00:00+01:00"},
     },
+    "triggers_bulk_create": {"two of one workflow": {"workflow": "order-shipped", "triggers": BULK_ITEMS}},
     "dead_letters_redrive_create": {"as it started": {}, "on the newest version": {"version": "newest"}},
     "dead_letters_discard_create": {"with a reason": {"reason": "The order was canceled."}},
     "dead_letters_redrive_matching": {
@@ -294,6 +326,9 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     ("triggers_list", "200"): {"triggers": page_of(TRIGGER)},
     ("triggers_create", "202"): {"accepted": TRIGGER},
     ("triggers_create", "200"): {"accepted before, and done by now": COMPLETED},
+    ("triggers_bulk_create", "202"): {"all are accepted": BULK_ACCEPTED, "an upload": UPLOAD},
+    ("triggers_bulk_list", "200"): {"uploads": page_of(UPLOAD)},
+    ("triggers_bulk_retrieve", "200"): {"an upload": UPLOAD},
     ("triggers_retrieve", "200"): {"a trigger": COMPLETED},
     ("triggers_steps_list", "200"): {"steps": page_of(STEP, WAITING)},
     ("triggers_cancel_create", "200"): {

@@ -54,6 +54,7 @@ SAMPLES = {
     "unknown_workflow": Sample("There is no such workflow."),
     "workflow_inactive": Sample("The workflow is not active."),
     "context_too_large": Sample("The context is larger than 262144 bytes."),
+    "body_cut": Sample("The body ended before its end; what came until then is stored."),
     "active_triggers_exist": Sample("3 trigger(s) of this workflow are under way."),
     "already_finished": Sample("The trigger is completed; there is nothing left to cancel."),
     "not_failed": Sample("The trigger is completed; only a failed one can be redriven."),

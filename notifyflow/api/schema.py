@@ -187,6 +187,8 @@ class AutoSchema(SpectacularAutoSchema):
     def _get_examples(
         self, serializer: Any, direction: Any, media_type: Any, status_code: Any = None, extras: Any = None
     ) -> Any:
+        if media_type == examples.NDJSON:
+            return {"lines": {"summary": "two lines", "value": examples.LINES}}
         found = examples.of(self.get_operation_id(), None if direction == "request" else status_code)
         if found:
             return found

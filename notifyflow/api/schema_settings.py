@@ -4,7 +4,7 @@ from typing import Any
 
 from accounts.roles import Capability
 from execution.states import StepStatus
-from triggers.states import TriggerStatus
+from triggers.states import TriggerStatus, UploadState
 from workflows.priorities import LANES
 
 DESCRIPTION = """
@@ -46,6 +46,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
         "TriggerStatus": [status.value for status in TriggerStatus],
+        # In the words of execution.models, which the settings can't import; the schema's check fails when they differ.
+        "LetterState": ["open", "redriven", "discarded"],
+        "UploadState": [state.value for state in UploadState],
         "StepStatus": [status.value for status in StepStatus],
         "Lane": list(LANES),
         "Capability": [capability.value for capability in Capability],

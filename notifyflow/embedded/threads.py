@@ -36,7 +36,8 @@ class Web:
             # A request takes a thread only once all of it is there, so that slow clients cost a connection each.
             connection_limit=WEB_CONNECTIONS,
             channel_timeout=IDLE_SECONDS,
-            max_request_body_size=settings.API_BODY_LIMIT_BYTES * 2,
+            # A little more than the API takes, so that it is the API that refuses; what is large goes to disk.
+            max_request_body_size=settings.API_UPLOAD_LIMIT_BYTES + settings.API_BODY_LIMIT_BYTES,
             asyncore_use_poll=True,
         )
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)

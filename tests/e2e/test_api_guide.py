@@ -35,6 +35,7 @@ def test_each_call_of_the_guide_answers_as_the_guide_says(processes: Processes, 
     assert "x-request-id: shop-18" in done.stdout.lower()
     for code in ("token_not_valid", "precondition_failed", "not_due", "last_system_admin", "unknown_parameter"):
         assert f'"code":"{code}"' in done.stdout
+    assert '"lines_read":482,"created":478,"existing":3,"rejected":1' in done.stdout
     assert '"text":"Hi Ann, ","missing_variables":["oder.id"]' in done.stdout
 
 

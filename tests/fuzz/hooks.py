@@ -28,6 +28,12 @@ def write_answers() -> None:
     Path(os.environ["FUZZ_ANSWERS"]).write_text(json.dumps(ANSWERS))
 
 
+@schemathesis.serializer("application/x-ndjson")
+def serialize_lines(context: Any, value: Any) -> bytes:
+    """Send lines as they are; what is no text, as JSON."""
+    return (value if isinstance(value, str) else json.dumps(value)).encode(errors="replace")
+
+
 @schemathesis.hook
 def after_call(context: Any, case: Any, response: Any) -> None:
     """Count the answer."""

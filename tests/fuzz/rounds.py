@@ -18,6 +18,7 @@ BEYOND_A_SCHEMA = {
     "workflows_update": "as workflows_create",
     "workflows_partial_update": "as workflows_create",
     "triggers_create": "an idempotency key is in the body or in the header, and if in both, the same",
+    "triggers_bulk_create": "as triggers_create, and an upload names its workflow in the address",
     "triggers_redrive_matching": "at least one field that narrows",
     "triggers_cancel_matching": "at least one field that narrows",
     "dead_letters_redrive_matching": "at least one field that narrows",
@@ -34,7 +35,13 @@ BEYOND_A_SCHEMA = {
 GETS_DONE = {
     ANONYMOUS: set(),
     "workflowManager": {"workflows_create", "workflows_activate_create", "templates_preview_create", "steps_list"},
-    "triggerOperator": {"triggers_create", "triggers_retrieve", "triggers_cancel_create", "steps_list"},
+    "triggerOperator": {
+        "triggers_create",
+        "triggers_bulk_create",
+        "triggers_retrieve",
+        "triggers_cancel_create",
+        "steps_list",
+    },
     "systemAdmin": {"workflows_create", "triggers_create", "users_create", "audit_list"},
     "workerService": {"triggers_process_create"},
 }
@@ -119,6 +126,7 @@ def _config(service: Service, caller: str) -> str:
         f"negative_data_rejection.expected-statuses = {_toml(REJECTED)}",
         *(line for name, values in words.items() for line in (f"[dictionaries.{name}]", f"values = {_toml(values)}")),
         *_operation("tag", ["Triggers", "Steps"], **{"path.id": "triggers", "body.workflow": "triggered"}),
+        *_operation("operation-id", ["triggers_bulk_create"], **{"query.workflow": "triggered"}),
         *_operation("tag", ["Users"], **{"path.id": "users"}),
         *_operation("tag", ["API keys"], **{"path.user_id": "machines"}),
         *_operation("tag", ["Workflows"], **{"path.id": "workflows"}),

@@ -29,6 +29,7 @@ OF_ONE = {
     "workflow-deactivate": "workflow",
     "workflow-versions": "workflow",
     "workflow-version": "workflow",
+    "trigger-bulk-detail": "upload",
     "trigger-detail": "trigger",
     "trigger-steps": "trigger",
     "trigger-cancel": "trigger",
@@ -51,6 +52,7 @@ class Ids(World):
             "workflow": self.idle.pk,
             "version": self.idle.versions.get().pk,
             "trigger": self.waiting.pk,
+            "upload": self.upload.pk,
             "step": step.pk,
             "letter": self.failed.dead_letters.get().pk,
         }

@@ -16,9 +16,9 @@ from accounts.models import User
 from accounts.roles import Capability, Role
 from accounts.sessions import begin_session
 from execution.runner import advance_lane
-from tests.factories import ANN, PASSWORD, TriggerFactory, UserFactory, WorkflowFactory, definition
+from tests.factories import ANN, PASSWORD, TriggerFactory, UploadFactory, UserFactory, WorkflowFactory, definition
 from tests.integration.api.answers import call, errors_of, signed_in, stranger
-from triggers.models import Trigger
+from triggers.models import BulkUpload, Trigger
 
 pytestmark = pytest.mark.django_db
 
@@ -57,6 +57,9 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("template-preview", "POST"): WORKFLOWS,
     ("trigger-list", "GET"): TRIGGERS,
     ("trigger-list", "POST"): TRIGGERS,
+    ("trigger-bulk", "GET"): TRIGGERS,
+    ("trigger-bulk", "POST"): TRIGGERS,
+    ("trigger-bulk-detail", "GET"): TRIGGERS,
     ("trigger-detail", "GET"): TRIGGERS,
     ("trigger-cancel", "POST"): TRIGGERS,
     ("trigger-cancel-matching", "POST"): TRIGGERS,
@@ -99,6 +102,7 @@ class World:
         self.waiting = TriggerFactory()
         self.entry = entry_of(SYSTEM, Action.TRIGGER_CREATED, object_type="trigger", object_id=self.waiting.pk)
         self.entry.save()
+        self.upload = UploadFactory()
         dag = definition({"id": "mail", "type": "email", "subject": "New", "body": "New"})
         tokens = {"refresh": begin_session(self.user, by=SYSTEM).refresh}
         self.bodies: dict[tuple[str, str], Any] = {
@@ -113,6 +117,10 @@ class World:
             ("workflow-validate", "POST"): {"name": "New", **dag},
             ("template-preview", "POST"): {"source": "{{ a }}"},
             ("trigger-list", "POST"): {"workflow": self.waiting.workflow.key, "idempotency_key": "k", "recipient": ANN},
+            ("trigger-bulk", "POST"): {
+                "workflow": self.waiting.workflow.key,
+                "triggers": [{"idempotency_key": "k", "recipient": ANN}],
+            },
             ("trigger-cancel-matching", "POST"): {"workflow": self.waiting.workflow.key},
             ("trigger-redrive-matching", "POST"): {"workflow": self.failed.workflow.key},
             ("dead-letter-redrive-matching", "POST"): {"workflow": self.failed.workflow.key},
@@ -132,6 +140,7 @@ class World:
             "trigger-steps": {"pk": self.failed.pk},
             "step-detail": {"pk": self.failed.steps.get().pk},
             "workflow-version": {"id": "idle", "number": 1},
+            "trigger-bulk-detail": {"pk": self.upload.pk},
             "trigger-detail": {"pk": self.waiting.pk},
             "trigger-cancel": {"pk": self.waiting.pk},
             "trigger-process": {"pk": self.waiting.pk},
@@ -178,7 +187,7 @@ def scope_of(name: str, method: str) -> Capability:
     """Return the one scope that opens a call."""
     if name in ("trigger-steps", "trigger-process"):
         return Capability.READ_STEPS if name == "trigger-steps" else Capability.PROCESS_TRIGGERS
-    if (name, method) == ("trigger-list", "POST"):
+    if (name, method) == ("trigger-list", "POST") or name.startswith("trigger-bulk"):
         return Capability.CREATE_TRIGGERS
     return {
         "user": Capability.MANAGE_USERS,
@@ -252,6 +261,8 @@ def test_a_key_opens_what_its_one_scope_opens_and_nothing_else(world: World, sco
     """Not even what its role could do; without a scope, nothing at all."""
     role = WORKER if scope == Capability.PROCESS_TRIGGERS else ADMIN
     client = client_by_key(role, frozenset({scope} if scope else ()))
+    # An upload is shown to whoever made it, and to those who manage triggers.
+    BulkUpload.objects.update(actor_id=User.objects.filter(is_service=True).latest("pk").pk)
     before = everything()
 
     assert call(client, "GET", "me/").json()["permissions"] == ([scope] if scope else [])

@@ -38,6 +38,8 @@ REFUSALS = {
     ("delete", "/api/v1/workflows/{id}/"): CALLER | {"400", "404", "409", "412"},
     ("post", "/api/v1/templates/preview/"): BODY | CALLER,
     ("post", "/api/v1/triggers/"): BODY | CALLER | {"404", "409"},
+    ("post", "/api/v1/triggers/bulk/"): BODY | CALLER | {"404", "409"},
+    ("get", "/api/v1/triggers/bulk/{id}/"): CALLER | {"404"},
     ("post", "/api/v1/triggers/{id}/cancel/"): CALLER | {"404", "409"},
     ("post", "/api/v1/triggers/{id}/process/"): CALLER | {"404", "409"},
 }
