@@ -20,8 +20,8 @@ def check_channels(
     app_configs: Sequence[AppConfig] | None = None,
     **kwargs: Any,
 ) -> list[CheckMessage]:
-    """Check senders, providers, credentials and time limits."""
-    return [*_check_sms(), *_check_email(), *_check_timeout()]
+    """Check senders, providers, credentials, time limits and connections."""
+    return [*_check_sms(), *_check_email(), *_check_timeout(), *_check_connections()]
 
 
 def _check_sms() -> Iterator[CheckMessage]:
@@ -76,4 +76,15 @@ def _check_timeout() -> Iterator[CheckMessage]:
                 f"{name} is {seconds}; no provider may be waited for without a limit.",
                 hint="Set it to a number of seconds above 0, such as 10.",
                 id="channels.E006",
+            )
+
+
+def _check_connections() -> Iterator[CheckMessage]:
+    for name in ("EMAIL_CONNECTIONS", "SMS_CONNECTIONS"):
+        connections = getattr(settings, name)
+        if connections < 1:
+            yield Error(
+                f"{name} is {connections}; without a connection nothing is sent.",
+                hint="Set it to 1 or more, or leave it out.",
+                id="channels.E007",
             )

@@ -116,6 +116,10 @@ class Channel(Protocol):
     def provider(self) -> str:
         """Name the configured provider as receipts and steps show it."""
 
+    @property
+    def most_sessions(self) -> int:
+        """Say how many sessions one process may have at once: providers limit the connections of a client."""
+
     def open(self) -> Session:
         """Open a session for the calling thread, without touching the network.
 

@@ -42,6 +42,11 @@ class EmailChannel:
         name = settings.EMAIL_BACKEND.split(".")[-2]
         return _PROVIDER_NAMES.get(name, name)
 
+    @property
+    def most_sessions(self) -> int:
+        """Return EMAIL_CONNECTIONS."""
+        return int(settings.EMAIL_CONNECTIONS)
+
     def open(self) -> Session:
         """Open a session; the connection is made by the first send."""
         backend = settings.EMAIL_BACKEND

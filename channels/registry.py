@@ -27,3 +27,8 @@ def channel_for(node_type: str) -> Channel:
         if channel.node_type == node_type:
             return channel
     raise UnknownChannelError(node_type)
+
+
+def node_types() -> tuple[str, ...]:
+    """Return the node types that send."""
+    return tuple(channel.node_type for channel in CHANNELS)

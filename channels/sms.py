@@ -77,6 +77,11 @@ class SmsChannel:
         """Name the configured provider."""
         return str(settings.SMS_PROVIDER)
 
+    @property
+    def most_sessions(self) -> int:
+        """Return SMS_CONNECTIONS."""
+        return int(settings.SMS_CONNECTIONS)
+
     def open(self) -> Session:
         """Open a session; the connection is made by the first send."""
         try:

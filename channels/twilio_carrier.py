@@ -14,6 +14,7 @@ from channels.twilio_errors import PROVIDER, sort_answer
 
 _MESSAGING_SERVICE_PREFIX = "MG"
 _SID_LENGTH = 34
+TWILIO = "https://api.twilio.com"
 logger = logging.getLogger(__name__)
 
 
@@ -57,6 +58,10 @@ class _Transport(HttpClient):  # type: ignore[misc]  # the client is untyped
         super().__init__(logger, is_async=False, timeout=timeout_seconds)
         self._api_base = api_base.rstrip("/")
         self._session = requests.Session()
+        # For each request it would look through the whole environment for proxies and certificates: once is enough.
+        found = self._session.merge_environment_settings(self._api_base or TWILIO, {}, None, None, None)
+        self._session.proxies, self._session.verify = found["proxies"], found["verify"]
+        self._session.trust_env = False
 
     def request(  # noqa: PLR0917 -- the client's signature
         self,

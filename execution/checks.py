@@ -29,6 +29,14 @@ def check_time_limits(app_configs: Sequence[AppConfig] | None, **_: Any) -> list
                 id="execution.E003",
             )
         )
+    if settings.SEND_THREADS < 1:
+        found.append(
+            Error(
+                f"SEND_THREADS is {settings.SEND_THREADS}: nothing would ever be sent.",
+                hint="Set it to 1 or more, or leave it out.",
+                id="execution.E005",
+            )
+        )
     if silent_send >= settings.LEASE_SECONDS:
         found.append(
             Error(

@@ -4,7 +4,7 @@ Leases are taken and renewed by the database's clock, and the sweep looks at the
 would otherwise lose its leases while it works, and one that is ahead would keep them after its death.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -16,6 +16,7 @@ from uuid_utils.compat import uuid7
 
 from triggers.models import Trigger, TriggerQuerySet
 from triggers.states import TriggerStatus
+from workflows.priorities import LANES
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,24 @@ def claim_late(lane: str, *, limit: int, now: datetime) -> Claim:
     return _claim(Trigger.objects.late(lane=lane, now=now), lane, limit=limit, now=now)
 
 
+def claim_more(claim: Claim, *, limit: int, now: datetime, passing_over: Collection[tuple[UUID, str]] = ()) -> Claim:
+    """Take more of the claim's lane under its id, and return only what is new.
+
+    Passes over what stands at one of these places, each a version and a node. Takes nothing while a more urgent lane
+    has something due, which this worker may be the next to take.
+    """
+    more_urgent = LANES[: LANES.index(claim.lane)]
+    if any(Trigger.objects.due(lane=lane, now=now).exists() for lane in more_urgent):
+        return Claim(claim.id, claim.lane, (), is_full=False)
+    triggers = Trigger.objects.due(lane=claim.lane, now=now)
+    for version_id, node_id in passing_over:
+        triggers = triggers.exclude(version_id=version_id, current_node_id=node_id)
+    return _claim(triggers, claim.lane, limit=limit, now=now, claim_id=claim.id)
+
+
 @transaction.atomic
-def _claim(triggers: TriggerQuerySet, lane: str, *, limit: int, now: datetime) -> Claim:
-    claim_id = uuid7()
+def _claim(triggers: TriggerQuerySet, lane: str, *, limit: int, now: datetime, claim_id: UUID | None = None) -> Claim:
+    claim_id = claim_id or uuid7()
     due = triggers.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
     ids = tuple(due.values_list("pk", flat=True)[:limit])
     if ids:

@@ -3,14 +3,12 @@
 import logging
 import math
 import random
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from time import monotonic, sleep
 from typing import TypeVar
-from uuid import UUID
 
 from django.conf import settings
 from django.db import (
@@ -24,8 +22,10 @@ from django.db import (
 )
 from django.utils import timezone
 
+from channels.registry import node_types
 from execution import stopping
-from execution.claims import Claim, claim_batch, lease_length, release, renew_lease
+from execution.claims import Claim, claim_batch, claim_more, lease_length, release, renew_lease
+from execution.in_hand import NO_CHANNEL, InHand
 from execution.intents import withdraw_intents, write_intents
 from execution.recording import record_results
 from execution.runs import Run, Unrunnable, load_runs
@@ -41,8 +41,12 @@ T = TypeVar("T")
 # The database is away, or gave up on a statement, or takes no writes now: the same may succeed a moment later.
 AWAY = (OperationalError, InterfaceError, InternalError)
 RECORD_AGAIN_SECONDS = 0.5
-# While a slow provider has said nothing, a worker looks so often whether it shall stop.
+# While a slow provider has said nothing, a worker looks so often whether it shall stop, and for work on other channels.
 LOOK_SECONDS = 0.5
+# Looking for that may take this part of its time at most: it passes over whatever waits for the slow one.
+LOOKING_SHARE = 0.1
+# So many times CLAIM_LIMIT a batch has in hand at most.
+MOST_CLAIMS_IN_HAND = 4
 
 
 def advance_lane(lane: str) -> int:
@@ -68,7 +72,12 @@ def advance_lane(lane: str) -> int:
 
 @dataclass(slots=True)
 class Batch:
-    """One claim being worked off: triggers not looked at yet, runs that go on at once, messages under way.
+    """One claim being worked off: triggers not looked at yet, runs that wait for their channel, messages under way.
+
+    A batch whose providers are fast is over in a moment. One that waits for a slow provider takes more of its lane
+    meanwhile, for as long as it may work, as soon as a channel would run dry: the connections of the slow one stay
+    busy, and what goes out on another channel is not held up. What stands where the slow channel's messages wait is
+    passed over.
 
     With `one_node` each trigger is given back after the node that was due, for the next claim.
     What a provider has answered is never dropped: when the database is away, nothing new is begun, and what is known
@@ -80,15 +89,16 @@ class Batch:
     sender: Sender
     one_node: bool = False
     held_since: float = field(default_factory=monotonic)
-    going_on: deque[Run] = field(default_factory=deque)
-    not_loaded: deque[UUID] = field(init=False)
+    in_hand: InHand = field(init=False)
+    dry: frozenset[str] = frozenset()
+    look_at: float = 0.0
     stop_at: float = field(init=False)
     renew_at: float = field(init=False)
     trouble: DatabaseError | InterfaceError | None = None
     is_lease_over: bool = False
 
     def __post_init__(self) -> None:
-        self.not_loaded = deque(self.claim.trigger_ids)
+        self.in_hand = InHand(self.claim.trigger_ids)
         self.stop_at = monotonic() + settings.CLAIM_WORK_SECONDS
         self._lease_holds(since=self.held_since)
 
@@ -97,11 +107,11 @@ class Batch:
 
         Raises the database's error at the end when one kept something from being begun; the sweep takes that up.
         """
-        while self.going_on or self.not_loaded or self.sender.in_flight:
+        while self.in_hand or self.sender.in_flight:
             results = self._guarded(self._begin_more) or []
             results += self._answers(wait=not results)
             if results:
-                self.going_on.extendleft(reversed(self._record(results)))
+                self.in_hand.put_first(self._record(results))
             if monotonic() >= self.renew_at:
                 self._guarded(self._keep_lease)
         if self.trouble is not None:
@@ -112,15 +122,17 @@ class Batch:
         if not self._has_time():
             self._give_back()
             return []
-        sends, results = self._plan(timezone.now())
+        now = timezone.now()
+        self._take_up(now)
+        sends, results = self._plan(now)
         self.sender.submit(write_intents(self.claim, sends))
         return results
 
     def _plan(self, now: datetime) -> tuple[list[Send], list[Result]]:
-        """Take as many runs as there is room for, those under way first, and see what each does next."""
+        """Take as many runs as their channels have room for, those under way first, and see what each does next."""
         sends: list[Send] = []
         results: list[Result] = []
-        for run in self._take(self.sender.room if self.sender.is_half_empty else 0, now):
+        for run in self._take():
             try:
                 work = next_work(run, now=now)
             except Exception as error:  # a trigger that can't be understood must not hold up its lane
@@ -133,14 +145,54 @@ class Batch:
                 results.append(work)
         return sends, results
 
-    def _take(self, count: int, now: datetime) -> list[Run]:
-        taken = [self.going_on.popleft() for _ in range(min(count, len(self.going_on)))]
-        ids = [self.not_loaded.popleft() for _ in range(min(count - len(taken), len(self.not_loaded)))]
+    def _take(self) -> list[Run]:
+        taken = self.in_hand.take(NO_CHANNEL, len(self.in_hand))
+        for channel in node_types():
+            if self.in_hand.waiting(channel) and self.sender.is_time_for_more(channel):
+                taken += self.in_hand.take(channel, self.sender.room(channel))
+        return taken
+
+    def _take_up(self, now: datetime) -> None:
+        """Load what channels have room for; claim more when one would run dry while the batch waits for another."""
+        # Which channel a trigger needs shows when it is loaded. Only where one is slow is it worth to look ahead.
+        is_looking_ahead = self.sender.is_slow or not self.sender.in_flight
+        dry = self._dry(node_types() if is_looking_ahead else self.sender.channels)
+        if not dry:
+            return
+        if not self.in_hand.not_loaded and self.sender.is_slow and self._may_look(dry):
+            self._claim_more(dry, now)
+        wanted = max(self.sender.room(channel) - self.in_hand.waiting(channel) for channel in dry)
+        ids = self.in_hand.take_ids(wanted)
         if ids:
             runs, unrunnable = load_runs(ids)
-            taken += runs
+            self.in_hand.put(runs)
             fail_unrunnable(self.claim, unrunnable, now=now)
-        return taken
+
+    def _dry(self, channels: Iterable[str]) -> frozenset[str]:
+        """Return the channels that may be given more than is in hand for them."""
+        return frozenset(
+            channel
+            for channel in channels
+            if self.sender.is_time_for_more(channel) and self.sender.room(channel) > self.in_hand.waiting(channel)
+        )
+
+    def _may_look(self, dry: frozenset[str]) -> bool:
+        """Say whether there may be more for one of these: right after there was nothing for any there is not."""
+        has_place = len(self.in_hand) < MOST_CLAIMS_IN_HAND * settings.CLAIM_LIMIT
+        return has_place and not self.one_node and (monotonic() >= self.look_at or not dry <= self.dry)
+
+    def _claim_more(self, dry: frozenset[str], now: datetime) -> None:
+        began_at = monotonic()
+        slow = self.in_hand.places(channel for channel in node_types() if channel not in dry)
+        more = claim_more(self.claim, limit=settings.CLAIM_LIMIT, now=now, passing_over=slow)
+        self.in_hand.not_loaded.extend(more.trigger_ids)
+        if more.is_full:
+            bells.ring(self.claim.lane)
+            self.dry = frozenset()
+        else:
+            ended_at = monotonic()
+            self.dry = dry
+            self.look_at = ended_at + max(LOOK_SECONDS, (ended_at - began_at) / LOOKING_SHARE)
 
     def _answers(self, *, wait: bool) -> list[Result]:
         if not self.sender.in_flight:
@@ -183,9 +235,7 @@ class Batch:
     def _give_back(self) -> None:
         """Leave to the next claim what has not begun."""
         sends = self.sender.take_back()
-        left = [run.id for run in self.going_on] + list(self.not_loaded)
-        self.going_on.clear()
-        self.not_loaded.clear()
+        left = self.in_hand.take_all()
         now = timezone.now()
         if sends:
             withdraw_intents(self.claim, sends, now=now)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from queue import Empty, SimpleQueue
-from time import monotonic
+from time import monotonic, thread_time
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,6 +26,7 @@ from channels.contract import (
 )
 from channels.registry import channel_for
 from execution.expiry import EXPIRED, dropped, is_past
+from execution.pace import SILENT_SECONDS, Pace
 from execution.work import Send
 from templates.rendering import RenderError
 
@@ -33,11 +34,6 @@ logger = logging.getLogger(__name__)
 
 # Once one answer is in, others are waited for this long, so that they are recorded in one transaction.
 GATHER_SECONDS = 0.02
-# Sending begins on so few threads; while answers are slow to come, their number doubles up to the limit. A fast
-# provider is served best by few, since threads that only compute get in each other's way.
-FIRST_THREADS = 4
-ROOM_PER_THREAD = 4
-MOST_ROOM = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,60 +51,91 @@ class Answer:
     has_begun: bool = True
 
 
-class Sender:
-    """Sends on up to `threads` threads, for one batch.
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An answer on its way back to the batch, and what the send took, by the clock and of the processor."""
 
-    It gives itself room for so many messages under way as keep the threads busy, and no more, since each of them is in
-    doubt when the worker dies: more room while the provider is fast, more threads while it is slow.
+    answer: Answer
+    seconds: float = 0.0
+    computing_seconds: float = 0.0
+
+
+class Sender:
+    """Sends on up to `threads` threads for each channel, for one batch.
+
+    Each channel has threads and room of its own, so that a provider which takes its time holds up no other's messages.
+    A channel has room for so many messages under way as keep its threads busy, and no more, since each of them is in
+    doubt when the worker dies: more room while its provider is fast, more threads while it is slow (see `pace`).
 
     No send begins after `send_until`, by the monotonic clock, which runs on while a process is frozen: a worker that
     wakes up when its lease is over must not send what another worker has taken up.
     """
 
     def __init__(self, *, threads: int) -> None:
-        self._limit = threads
-        self._room = self._least_room = threads * ROOM_PER_THREAD
-        self._threads: list[threading.Thread] = []
-        self._to_send: SimpleQueue[tuple[Send, dict[str, Any]] | None] = SimpleQueue()
-        self._answers: SimpleQueue[Answer] = SimpleQueue()
+        self._threads = threads
+        self._pools: dict[str, _Pool] = {}
+        self._done: SimpleQueue[Done] = SimpleQueue()
         self.in_flight = 0
         self.send_until = monotonic()
 
     @property
-    def room(self) -> int:
-        """How many more messages may be given now."""
-        return self._room - self.in_flight
+    def is_slow(self) -> bool:
+        """Whether a channel's provider takes its time."""
+        return any(pool.pace.is_slow for pool in self._pools.values())
 
     @property
-    def is_half_empty(self) -> bool:
-        """Whether it is time to give more: in halves, so that intents are written many at once."""
-        return 2 * self.in_flight <= self._room
+    def channels(self) -> tuple[str, ...]:
+        """The channels that something was given for."""
+        return tuple(self._pools)
+
+    def room(self, channel: str) -> int:
+        """Return how many more messages of the channel may be given now."""
+        pool = self._pools.get(channel)
+        return pool.pace.room - pool.in_flight if pool else self._pace(channel).room
+
+    def is_time_for_more(self, channel: str) -> bool:
+        """Say whether to give the channel more."""
+        pool = self._pools.get(channel)
+        return pool is None or pool.pace.is_time_for_more(in_flight=pool.in_flight)
 
     def submit(self, sends: Iterable[Send]) -> None:
         """Start sending; the caller has stored the intents."""
         for send in sends:
             self.in_flight += 1
-            self._to_send.put((send, send.run.names()))
-        self._have_threads(FIRST_THREADS)
+            channel = send.node.type
+            pool = self._pools.get(channel)
+            if pool is None:
+                pool = self._pools[channel] = _Pool(self, self._pace(channel), self._done)
+            pool.put(send)
+        for pool in self._pools.values():
+            pool.have_threads()
 
     def collect(self, *, timeout: float) -> list[Answer]:
         """Wait up to `timeout` seconds for an answer and return it with those that come right behind it."""
         answers: list[Answer] = []
         until = monotonic() + timeout
         while len(answers) < self.in_flight:
+            wait = max(until - monotonic(), 0)
             try:
-                answers.append(self._answers.get(timeout=max(until - monotonic(), 0)))
+                done = self._done.get(timeout=min(wait, SILENT_SECONDS))
             except Empty:
-                break
+                if answers or wait <= SILENT_SECONDS:
+                    break
+                self._look()
+                continue
+            answers.append(done.answer)
+            self._pools[done.answer.send.node.type].take(done)
             if len(answers) == 1:
                 until = monotonic() + GATHER_SECONDS
         self.in_flight -= len(answers)
-        if self.in_flight:
-            self._room = self._least_room
-            self._have_threads(2 * len(self._threads))
-        else:
-            self._room = min(2 * self._room, max(MOST_ROOM, self._least_room))
+        self._look()
         return answers
+
+    def take_back(self) -> list[Send]:
+        """Return what no thread has begun to send; it will not be sent."""
+        sends = [send for pool in self._pools.values() for send in pool.take_back()]
+        self.in_flight -= len(sends)
+        return sends
 
     def __enter__(self) -> Self:
         return self
@@ -119,14 +146,57 @@ class Sender:
         if kind is not None:
             # Nobody is left to record it: the sweep finds it in doubt, and has it sent again.
             self.take_back()
-        for _ in self._threads:
-            self._to_send.put(None)
+        for pool in self._pools.values():
+            pool.end()
         if kind is None:
-            for thread in self._threads:
-                thread.join()
+            for pool in self._pools.values():
+                pool.join()
 
-    def _have_threads(self, wanted: int) -> None:
-        for _ in range(min(wanted, self._limit, self.in_flight) - len(self._threads)):
+    def _pace(self, channel: str) -> Pace:
+        return Pace(max(1, min(self._threads, channel_for(channel).most_sessions)))
+
+    def _look(self) -> None:
+        now = monotonic()
+        for pool in self._pools.values():
+            pool.look(now)
+
+
+class _Pool:
+    """The threads of one channel, each with a session of its own; the batch's thread alone calls its methods."""
+
+    def __init__(self, sender: Sender, pace: Pace, done: SimpleQueue[Done]) -> None:
+        self.pace = pace
+        self.in_flight = 0
+        self._sender = sender
+        self._done = done
+        self._threads: list[threading.Thread] = []
+        self._to_send: SimpleQueue[tuple[Send, dict[str, Any]] | None] = SimpleQueue()
+        self._has_news = False
+
+    def put(self, send: Send) -> None:
+        """Line up one message."""
+        if not self.in_flight:
+            self.pace.heard_at = monotonic()
+        self.in_flight += 1
+        self._to_send.put((send, send.run.names()))
+
+    def take(self, done: Done) -> None:
+        """Take in that a message has been answered."""
+        self.in_flight -= 1
+        self._has_news = True
+        if done.answer.has_begun:
+            self.pace.hear(done.seconds, computing_seconds=done.computing_seconds, now=monotonic())
+
+    def look(self, now: float) -> None:
+        """Have as many threads as pay now."""
+        if self.in_flight or self._has_news:
+            self._has_news = False
+            self.pace.look(in_flight=self.in_flight, now=now)
+            self.have_threads()
+
+    def have_threads(self) -> None:
+        """Start what is missing; none has nothing to do."""
+        for _ in range(min(self.pace.threads, self.in_flight) - len(self._threads)):
             thread = threading.Thread(target=self._work, name="send", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -144,14 +214,26 @@ class Sender:
         self.in_flight -= len(sends)
         return sends
 
+    def end(self) -> None:
+        """Have each thread end when nothing is left to send."""
+        for _ in self._threads:
+            self._to_send.put(None)
+
+    def join(self) -> None:
+        """Wait until all have ended."""
+        for thread in self._threads:
+            thread.join()
+
     def _work(self) -> None:
         sessions: dict[str, Session] = {}
         try:
             while (job := self._to_send.get()) is not None:
-                if monotonic() < self.send_until:
-                    self._answers.put(_answer(*job, sessions))
-                else:
-                    self._answers.put(Answer(job[0], timezone.now(), has_begun=False))
+                if monotonic() >= self._sender.send_until:
+                    self._done.put(Done(Answer(job[0], timezone.now(), has_begun=False)))
+                    continue
+                began_at, computed = monotonic(), thread_time()
+                answer = _answer(*job, sessions)
+                self._done.put(Done(answer, monotonic() - began_at, thread_time() - computed))
         finally:
             for session in sessions.values():
                 session.close()
@@ -161,15 +243,20 @@ def _answer(send: Send, names: dict[str, Any], sessions: dict[str, Session]) -> 
     missing: list[str] = []
     receipt: Receipt | None = None
     error: SendError | None = None
+    is_handed_over = False
     try:
         _check_time(send)
         fields = _render(send, names, missing)
-        receipt = _session(send.node.type, sessions).send(OutgoingMessage(_message_key(send), fields))
+        session = _session(send.node.type, sessions)
+        is_handed_over = True
+        receipt = session.send(OutgoingMessage(_message_key(send), fields))
     except SendError as raised:
         error = raised
     except Exception as raised:  # a bug in one channel must not take the other messages along
         logger.exception("Sending %s failed in a way its channel does not know", _message_key(send))
-        error = TransientSendError(provider=send.step.provider, code="internal_error", message=repr(raised))
+        error = TransientSendError(
+            provider=send.step.provider, code="internal_error", message=repr(raised), is_in_doubt=is_handed_over
+        )
     return Answer(send, timezone.now(), receipt, error, tuple(dict.fromkeys(missing)))
 
 

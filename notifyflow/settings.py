@@ -306,13 +306,17 @@ TWILIO_FROM = env.str("TWILIO_FROM", default="")
 TWILIO_API_BASE = env.str("TWILIO_API_BASE", default="")
 SMS_PROVIDER = env.str("SMS_PROVIDER", default="twilio" if TWILIO_ACCOUNT_SID else "outbox")
 DEFAULT_PHONE_REGION = env.str("DEFAULT_PHONE_REGION", default="")
+# Connections at once from each worker process, besides SEND_THREADS. A mail server refuses a client that has too many,
+# Postfix from 50 on; a service over HTTP minds the rate alone.
+EMAIL_CONNECTIONS = env.int("EMAIL_CONNECTIONS", default=32 if "EMAIL_HOST" in globals() else 160)
+SMS_CONNECTIONS = env.int("SMS_CONNECTIONS", default=160)
 
 # --- execution: what a worker takes at once and for how long (docs/guides/operations.md) ---
 
 LEASE_SECONDS = env.int("LEASE_SECONDS", default=60)
 CLAIM_LIMIT = env.int("CLAIM_LIMIT", default=500)
 CLAIM_WORK_SECONDS = env.int("CLAIM_WORK_SECONDS", default=20)
-SEND_THREADS = env.int("SEND_THREADS", default=32)
+SEND_THREADS = env.int("SEND_THREADS", default=160)
 # What a web process runs on request at once (POST triggers/{id}/process/); its other threads go on answering.
 PROCESS_AT_ONCE = env.int("PROCESS_AT_ONCE", default=2)
 

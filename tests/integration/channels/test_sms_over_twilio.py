@@ -51,6 +51,16 @@ def test_one_session_is_one_connection(open_sms: OpenSession, twilio: FakeTwilio
     assert (len(twilio.messages), twilio.connections) == (5, 1)
 
 
+def test_a_proxy_that_the_environment_names_is_used(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, open_sms: OpenSession, twilio: FakeTwilio
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", twilio.url)
+    settings.TWILIO_API_BASE = "http://sms.invalid"
+
+    assert failure(open_sms()).code == "rejected"  # the fake knows no such path
+    assert [request.path.split("/2010")[0] for request in twilio.requests] == ["http://sms.invalid"]
+
+
 def test_too_many_requests_come_with_their_pause(open_sms: OpenSession, twilio: FakeTwilio) -> None:
     twilio.refuse(20429, status=429, Retry_After="13")
 

@@ -218,6 +218,7 @@ class BrokenChannel:
     fields = (TemplateField("body"),)
     required_any: tuple[frozenset[str], ...] = ()
     provider = "broken"
+    most_sessions = 1
 
     def open(self) -> "BrokenChannel":
         return self
@@ -243,6 +244,8 @@ def test_a_bug_in_a_channel_is_a_transient_error_of_its_own_messages(
     broken.refresh_from_db()
     assert (broken.status, broken.attempts) == (TriggerStatus.ENQUEUED, 1)
     assert (broken.error["code"], broken.error["is_transient"]) == ("internal_error", True)
+    # The channel had the message: nobody can say that it has not left.
+    assert broken.error["is_in_doubt"]
     step = Step.objects.get(trigger=broken)
     assert (step.status, step.error) == (StepStatus.FAILED, {k: v for k, v in broken.error.items() if k != "node_id"})
     assert [steps_of(mail) for mail in mails] == [[("mail", 1, "succeeded")]] * 3

@@ -43,6 +43,8 @@ def test_good_settings_raise_no_check() -> None:
         ("EMAIL_BACKEND", "no.such.EmailBackend", "channels.E005"),
         ("PROVIDER_TIMEOUT_SECONDS", 0, "channels.E006"),
         ("EMAIL_TIMEOUT", -1, "channels.E006"),
+        ("EMAIL_CONNECTIONS", 0, "channels.E007"),
+        ("SMS_CONNECTIONS", 0, "channels.E007"),
     ],
 )
 def test_bad_setting_is_named(settings: Settings, name: str, value: object, check_id: str) -> None:

@@ -22,6 +22,7 @@ from tests.e2e.processes import ROOT
         ({"CLAIM_WORK_SECONDS": 50}, []),
         ({"CLAIM_WORK_SECONDS": 51}, ["execution.E002"]),
         ({"CLAIM_WORK_SECONDS": 0}, ["execution.E003"]),
+        ({"SEND_THREADS": 0}, ["execution.E005"]),
     ],
 )
 def test_limits_that_do_not_fit_together(settings: Settings, changed: dict[str, float], found: list[str]) -> None:
