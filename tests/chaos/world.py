@@ -41,12 +41,17 @@ class Provider:
         self._seed = seed
         self._environment = dict(environment)
         self._trouble = 0.0
-        self.start()
+        self._process = self._spawn()
 
     def start(self) -> None:
-        """Start it, in the mood it was in."""
+        """Start it again, in the mood it was in; when it was killed twice, the first of two starts is enough."""
+        if self._process.poll() is not None:
+            self._process = self._spawn()
+            self.trouble(self._trouble)
+
+    def _spawn(self) -> "subprocess.Popen[bytes]":
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [
                     sys.executable, "-m", "tests.chaos.providers", self.kind, "--port", str(self.port),
                     "--journal", str(self.journal), "--seed", str(self._seed),
@@ -54,10 +59,10 @@ class Provider:
                 cwd=ROOT, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
-        assert self._process.stdout is not None
-        self._process.stdout.readline()
+        assert process.stdout is not None
+        process.stdout.readline()
         self._seed += 1
-        self.trouble(self._trouble)
+        return process
 
     def trouble(self, share: float) -> None:
         """Let this share of the messages meet trouble."""
