@@ -176,11 +176,14 @@ class TriggerAdmin(ReadOnlyAdmin[Trigger]):
         return cancel_by_filter_page(self, request)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list; its button for a cancel by filter leads on with what narrows the list now."""
+        """Show the list; its button for a cancel by filter leads on with what narrows the list now.
+
+        A page that asks for a confirmation of what was selected comes this way too, and has no buttons.
+        """
         answer = super().changelist_view(request, extra_context)
         if isinstance(answer, TemplateResponse) and answer.context_data is not None:
             query = urlencode(choice_of_list(request.GET))
-            for button in answer.context_data["actions_list"]:
+            for button in answer.context_data.get("actions_list", ()):
                 button["path"] += f"?{query}" if query else ""
         return answer
 

@@ -18,13 +18,13 @@ from tests.e2e.client import Client
 from tests.e2e.processes import BIN, Processes, answers, free_port, wait_until
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.twilio import ACCOUNT_SID, AUTH_TOKEN, FakeTwilio
-from tests.settings import RUN, TEST_AMQP_URL, TEST_DATABASE_URL, TEST_REDIS_URL
+from tests.settings import RUN, TEST_AMQP_URL, TEST_DATABASE_URL, TEST_REDIS_URL, WORKER
 
 pytestmark = pytest.mark.e2e
 
 TRIGGERS = 300
 PASSWORD = "correct horse battery staple"
-PREFIX = f"notifyflow-e2e-{RUN}"
+PREFIX = f"notifyflow-e2e-{RUN}-{WORKER}"
 LANES = ("critical", "high", "medium", "low", "sweep")
 WORKFLOW: dict[str, Any] = {
     "key": "order-shipped",
@@ -50,7 +50,7 @@ WORKFLOW: dict[str, Any] = {
 @pytest.fixture
 def database() -> Iterator[str]:
     """Make a database for the processes, and drop it."""
-    name = f"notifyflow_e2e_{RUN}"
+    name = f"notifyflow_e2e_{RUN}_{WORKER}"
     with psycopg.connect(TEST_DATABASE_URL, autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{name}"')
     yield urlunsplit(urlsplit(TEST_DATABASE_URL)._replace(path=f"/{name}"))
