@@ -89,13 +89,8 @@ class Allowances:
 
     def take(self, name: str, limit: int) -> Rate | None:
         """Count a request of `name`, which may make `limit` a minute; None when it can't be counted."""
-        now = time()
-        window = int(now // WINDOW_SECONDS)
-        reset = ceil((window + 1) * WINDOW_SECONDS - now)
         with self._lock:
-            held = self._held.get(name)
-            if held is None or held.window != window or held.limit != limit:
-                held = self._begin(name, window, limit)
+            held, reset = self._now(name, limit)
             if held.left > 0:
                 held.left -= 1
                 return Rate(limit, held.unclaimed + held.left, reset)
@@ -109,13 +104,8 @@ class Allowances:
 
         None when they can't be counted.
         """
-        now = time()
-        window = int(now // WINDOW_SECONDS)
-        reset = ceil((window + 1) * WINDOW_SECONDS - now)
         with self._lock:
-            held = self._held.get(name)
-            if held is None or held.window != window or held.limit != limit:
-                held = self._begin(name, window, limit)
+            held, reset = self._now(name, limit)
             from_hand = min(held.left, number)
             held.left -= from_hand
             rest = number - from_hand
@@ -123,7 +113,7 @@ class Allowances:
             if monotonic() < self._away_until:
                 return None
             try:
-                drawn = self._count(f"rate:{name}:{window}", rest, is_first=held.unclaimed == limit)
+                drawn = self._count(f"rate:{name}:{held.window}", rest, is_first=held.unclaimed == limit)
             except CACHE_FAULTS as error:
                 self._miss(error)
                 return None
@@ -131,6 +121,15 @@ class Allowances:
                 held.unclaimed = min(held.unclaimed, max(0, limit - drawn))
                 held.is_spent = held.is_spent or drawn >= limit
         return Rate(limit, held.unclaimed + held.left, reset)
+
+    def _now(self, name: str, limit: int) -> tuple[_Held, int]:
+        """Return, under the lock, what is held in the window of this moment, and the seconds until that ends."""
+        now = time()
+        window = int(now // WINDOW_SECONDS)
+        held = self._held.get(name)
+        if held is None or held.window != window or held.limit != limit:
+            held = self._begin(name, window, limit)
+        return held, ceil((window + 1) * WINDOW_SECONDS - now)
 
     def _begin(self, name: str, window: int, limit: int) -> _Held:
         if len(self._held) >= MOST_KEPT:

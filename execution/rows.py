@@ -4,14 +4,12 @@ On PostgreSQL the rows travel as one JSON parameter, which costs a small part of
 of each row (measured in docs/adr/0006-steps-as-one-json-parameter.md). Elsewhere bulk_create does the same.
 """
 
-import json
 from collections.abc import Sequence
-from datetime import datetime
-from uuid import UUID
 
 from django.db import connection
 
 from execution.models import Step
+from triggers.sql import as_json
 
 COLUMNS = {field.attname: field for field in Step._meta.concrete_fields}
 ALL = tuple(COLUMNS)
@@ -52,15 +50,7 @@ def _execute(sql: str, steps: Sequence[Step], names: Sequence[str]) -> None:
         return
     rows = [{name: getattr(step, name) for name in names} for step in steps]
     with connection.cursor() as cursor:
-        cursor.execute(sql, [json.dumps(rows, default=_plain)])
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{value!r} is not JSON")
+        cursor.execute(sql, [as_json(rows)])
 
 
 def _table() -> str:

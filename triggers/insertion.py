@@ -4,11 +4,9 @@ On PostgreSQL the rows travel as JSON, as steps do (docs/adr/0006-steps-as-one-j
 has statements of its own, in one transaction.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -18,7 +16,7 @@ from django.db.models import Model
 
 from accounts.models import AuditEntry
 from triggers.models import Trigger
-from triggers.sql import insert_into, parameters_of
+from triggers.sql import as_json, insert_into, parameters_of
 from workflows.keys import is_workflow_id
 from workflows.models import Workflow, WorkflowVersion
 
@@ -63,7 +61,7 @@ def _insert_together(wanted: str, news: list[NewTrigger]) -> set[UUID]:
     triggers = [{**_values(new.trigger), "workflow": new.workflow, "n": number} for number, new in enumerate(ordered)]
     entries = [_values(new.entry) for new in ordered]
     with connection.cursor() as cursor:
-        cursor.execute(_together_sql(wanted), [_json(triggers), _json(entries)])
+        cursor.execute(_together_sql(wanted), [as_json(triggers), as_json(entries)])
         made = {UUID(str(row[0])): row[1:] for row in cursor.fetchall()}
     for new in news:
         if new.trigger.pk in made:
@@ -108,18 +106,6 @@ def _values(row: Model) -> dict[str, Any]:
 @lru_cache
 def _names(model: type[Model]) -> tuple[str, ...]:
     return tuple(field.attname for field in model._meta.concrete_fields)
-
-
-def _json(rows: list[dict[str, Any]]) -> str:
-    return json.dumps(rows, default=_plain)
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{value!r} is not JSON")
 
 
 @lru_cache

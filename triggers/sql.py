@@ -1,10 +1,26 @@
 """INSERT statements by hand, with the columns from the models: what Django's own can't say in one statement."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Model
+
+
+def as_json(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows as the one parameter for `jsonb_to_recordset`. Raises TypeError for what is no JSON."""
+    return json.dumps(rows, default=_plain)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{value!r} is not JSON")
 
 
 def parameters_of(row: Model, computed: Mapping[str, str]) -> list[Any]:
