@@ -50,7 +50,7 @@ MOST_CLAIMS_IN_HAND = 4
 
 
 def advance_lane(lane: str) -> int:
-    """Carry what is due in `lane` as far as it goes now, up to one batch. Return how many triggers were claimed.
+    """Carry what is due in `lane` as far as it goes now, up to one batch. Return how many triggers it began with.
 
     A full batch rings once more before it works, so that idle workers join in. A worker that was asked to stop passes
     the bell on.
