@@ -119,10 +119,15 @@ class Proxy:
 
     async def _end(self) -> None:
         await self._refuse()
+        # What was taken at the last moment gets its turn to begin, and so can be cut too.
+        await asyncio.sleep(0)
+        await self._cut()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        # What was cut is closed in the loop's next turn.
+        await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._live.add(writer)

@@ -1,10 +1,13 @@
 """Whoever rings keeps a connection to the broker, and must find out when it was cut."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from celery.beat import Scheduler
+from django.conf import settings
 
 from notifyflow.celery import app
 from tests.fakes.proxy import Proxy
@@ -41,3 +44,19 @@ def test_the_bell_after_the_broker_has_cut_the_connection_is_heard(proxy: Proxy)
     bells.ring("medium")
 
     assert bells_in_queue("medium") == 1
+
+
+def test_beat_goes_on_ticking_after_the_broker_has_cut_its_connection(proxy: Proxy) -> None:
+    """It keeps one connection for as long as it lives."""
+    tick: dict[str, Any] = settings.CELERY_BEAT_SCHEDULE["sweep"]
+    options = {**tick["options"], "queue": bells.queue_of("medium")}
+    scheduler: Any = Scheduler(app, lazy=True)
+    entry = scheduler.Entry(name="sweep", app=app, task=tick["task"], schedule=tick["schedule"], options=options)
+    scheduler.apply_async(entry, producer=scheduler.producer, advance=False)
+
+    proxy.cut()
+    time.sleep(0.3)
+
+    for _ in range(3):
+        scheduler.apply_async(entry, producer=scheduler.producer, advance=False)
+    scheduler.close()

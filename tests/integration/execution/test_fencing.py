@@ -14,12 +14,12 @@ from rest_framework.test import APIClient
 
 from channels.contract import Receipt
 from execution.claims import claim_batch
-from execution.models import Step
+from execution.models import Step, SweepTick
 from execution.recording import record_results
 from execution.runner import Batch, advance_lane
 from execution.sending import Answer, Sender
 from execution.sweep import free_expired_leases
-from execution.tasks import advance_due
+from execution.tasks import advance_due, sweep
 from execution.verdicts import verdict
 from tests.factories import EMAIL, TriggerFactory, WorkflowFactory, definition
 from tests.fakes.smtp import FakeSmtp
@@ -137,3 +137,12 @@ def test_a_connection_that_broke_between_two_tasks_is_replaced(smtp: FakeSmtp) -
     advance_due("medium")
 
     assert Trigger.objects.get().status == TriggerStatus.COMPLETED
+
+
+def test_a_connection_that_broke_between_two_ticks_is_replaced() -> None:
+    with suppress(OperationalError), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    sweep()
+
+    assert SweepTick.objects.exists()
