@@ -4,7 +4,7 @@ Leases are taken and renewed by the database's clock, and the sweep looks at the
 would otherwise lose its leases while it works, and one that is ahead would keep them after its death.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -14,7 +14,9 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
+from triggers.arrays import Uuids
 from triggers.models import Trigger, TriggerQuerySet
+from triggers.sql import run
 from triggers.states import TriggerStatus
 from workflows.priorities import LANES
 
@@ -70,13 +72,24 @@ def _claim(triggers: TriggerQuerySet, lane: str, *, limit: int, now: datetime, c
     due = triggers.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
     ids = tuple(due.values_list("pk", flat=True)[:limit])
     if ids:
+        _take(ids, claim_id, now=now)
+    return Claim(claim_id, lane, ids, is_full=len(ids) == limit)
+
+
+def _take(ids: Sequence[UUID], claim_id: UUID, *, now: datetime) -> None:
+    if connection.vendor != "postgresql":
         Trigger.objects.filter(pk__in=ids).update(
             status=TriggerStatus.PROCESSING,
             claim_id=claim_id,
             lease_expires_at=Now() + lease_length(),
             updated_at=now,
         )
-    return Claim(claim_id, lane, ids, is_full=len(ids) == limit)
+        return
+    run(
+        f"UPDATE {connection.ops.quote_name(Trigger._meta.db_table)} SET status = 'processing', claim_id = $2,"  # noqa: S608  # the model's name
+        " lease_expires_at = statement_timestamp() + $3, updated_at = $4 WHERE id = ANY($1)",
+        [Uuids(ids), claim_id, lease_length(), now],
+    )
 
 
 def renew_lease(claim: Claim) -> None:
@@ -90,8 +103,17 @@ def lock_held(claim: Claim, trigger_ids: Iterable[UUID]) -> set[UUID]:
     This is the fence: what is not returned must not be moved. It is locked all the same, so that evidence of a lost
     claim and the outcomes of the claim that followed it are recorded one after the other.
     """
-    locked = Trigger.objects.filter(pk__in=list(trigger_ids)).order_by("pk").select_for_update()
-    return {trigger_id for trigger_id, holder in locked.values_list("pk", "claim_id") if holder == claim.id}
+    ids = list(trigger_ids)
+    if connection.vendor != "postgresql":
+        locked = Trigger.objects.filter(pk__in=ids).order_by("pk").select_for_update()
+        return {trigger_id for trigger_id, holder in locked.values_list("pk", "claim_id") if holder == claim.id}
+    table = connection.ops.quote_name(Trigger._meta.db_table)
+    ((held,),) = run(
+        f"WITH locked AS (SELECT id, claim_id FROM {table} WHERE id = ANY($1) ORDER BY id FOR UPDATE)"  # noqa: S608  # the model's name
+        " SELECT array_agg(id) FILTER (WHERE claim_id = $2) FROM locked",
+        [Uuids(ids), claim.id],
+    )
+    return set(held or ())
 
 
 def release(claim: Claim, trigger_ids: Iterable[UUID], *, now: datetime) -> int:

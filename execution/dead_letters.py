@@ -9,9 +9,8 @@ from uuid import UUID
 from execution.failure_classes import class_of
 from execution.masking import masked, without_destination
 from execution.models import DeadLetter, DeadLetterQuerySet
-from execution.runs import Run
+from execution.runs import Run, TriggerRow
 from templates.rendering import RenderError
-from triggers.models import Trigger
 from workflows.filters import of_workflow
 from workflows.nodes import MessageNode
 
@@ -23,7 +22,7 @@ DESTINATION_FIELD = "to"
 
 
 def dead_letter(
-    trigger: Trigger,
+    trigger: TriggerRow,
     node_id: str,
     error: Mapping[str, Any],
     *,
@@ -35,7 +34,7 @@ def dead_letter(
     """Return a dead letter that is not stored yet; `destination` is masked here, also where the error tells it."""
     message = without_destination(error["message"], destination)
     return DeadLetter(
-        trigger_id=trigger.pk,
+        trigger_id=trigger.id,
         workflow_id=trigger.workflow_id,
         node_id=node_id,
         code=error["code"],

@@ -12,6 +12,7 @@ from execution.engine import NodeEnd
 from execution.expiry import EXPIRED, is_past
 from execution.models import Step
 from execution.states import StepStatus
+from execution.step_rows import AnyStep
 from triggers.models import Trigger
 from triggers.states import FINISHED, TriggerStatus
 from workflows.compiled import compiled_version
@@ -96,7 +97,7 @@ def doubt_sentence(step: Step, prospect: Prospect | None = None) -> str:
     return f"{_known(step)} {follows}".strip()
 
 
-def held_message(step: Step, *, doubts: int) -> str:
+def held_message(step: AnyStep, *, doubts: int) -> str:
     """Say what is known of a message that waits for a person; `step` is the latest of `doubts` attempts in doubt."""
     often = f" {doubts} attempts ended in doubt; this was the last." if doubts > 1 else ""
     return (
@@ -119,12 +120,12 @@ def redrive_warning(steps: Sequence[Step], *, left_behind: Sequence[str]) -> str
     )
 
 
-def message_key(step: Step) -> str:
+def message_key(step: AnyStep) -> str:
     """Return the key that every attempt at this message has at its provider."""
     return f"{step.trigger_id}.{step.node_id}"
 
 
-def _known(step: Step) -> str:
+def _known(step: AnyStep) -> str:
     handed = f"It was handed to {_provider(step)} at {at(step.started_at)}"
     late = step.output.get("late_outcome")
     if late:
@@ -157,15 +158,15 @@ def _follows(step: Step, prospect: Prospect) -> str:
             return f"It is not sent again, since {WHY_NOT_AGAIN[end]}; the provider knows it by {key}."
 
 
-def _provider(step: Step) -> str:
+def _provider(step: AnyStep) -> str:
     return step.provider or "its provider"
 
 
-def _key(step: Step) -> str:
+def _key(step: AnyStep) -> str:
     return f"Message-ID or idempotency key {message_key(step)}"
 
 
-def _traces(step: Step) -> str:
+def _traces(step: AnyStep) -> str:
     """Return what it can be found by; not every provider keeps the key."""
     return f"{_key(step)}, or by recipient and time"
 

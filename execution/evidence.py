@@ -13,20 +13,21 @@ from django.utils import timezone
 
 from execution.models import Step
 from execution.states import StepStatus, check_step_move
+from execution.step_rows import StepRow
 from triggers.models import Trigger
 from triggers.states import TriggerStatus
 
 logger = logging.getLogger(__name__)
 
 
-def add_evidence(steps: Iterable[Step]) -> None:
+def add_evidence(steps: Iterable[StepRow]) -> None:
     """Store late outcomes, inside the caller's transaction."""
     for late in steps:
-        stored = Step.objects.select_for_update().filter(pk=late.pk).first()
+        stored = Step.objects.select_for_update().filter(pk=late.id).first()
         if stored is None or stored.status not in (StepStatus.RUNNING, StepStatus.IN_DOUBT):
             # A delay that was never stored, or an outcome that is known already.
             continue
-        logger.warning("Late outcome of step %s: %s", late.pk, late.status)
+        logger.warning("Late outcome of step %s: %s", late.id, late.status)
         if late.status == StepStatus.SUCCEEDED and _has_succeeded_since(stored):
             stored.output = {**stored.output, "late_outcome": {"status": late.status, **late.output}}
             stored.status, stored.finished_at = StepStatus.IN_DOUBT, late.finished_at
@@ -47,7 +48,7 @@ def add_evidence(steps: Iterable[Step]) -> None:
         stored.save()
 
 
-def yield_to_evidence(steps: Sequence[Step]) -> None:
+def yield_to_evidence(steps: Sequence[StepRow]) -> None:
     """Leave in doubt, not stored yet, what succeeded after late evidence had proved an earlier attempt of its node."""
     again = [step for step in steps if step.attempt > 1 and step.status == StepStatus.SUCCEEDED]
     if not again:

@@ -1,7 +1,7 @@
 """What a batch has claimed and not begun, by the channel it goes out on, so that a slow one holds up no other."""
 
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from execution import engine
@@ -53,6 +53,11 @@ class InHand:
         self._runs.clear()
         self.not_loaded.clear()
         return ids
+
+    def drop(self, trigger_ids: Collection[UUID]) -> None:
+        """Forget runs that the claim has lost."""
+        for channel, runs in self._runs.items():
+            self._runs[channel] = deque(run for run in runs if run.id not in trigger_ids)
 
     def places(self, channels: Iterable[str]) -> set[Place]:
         """Return version and node of what waits for these channels: more of the same would only wait, too."""

@@ -9,8 +9,8 @@ from django.db.models import Exists, OuterRef
 from channels.registry import channel_for
 from execution.claims import Claim, lock_held, release
 from execution.models import Step
-from execution.rows import insert_steps
 from execution.states import StepStatus
+from execution.step_rows import StepRow
 from execution.work import Send, StepError
 
 NEVER_SENT: StepError = {
@@ -20,20 +20,13 @@ NEVER_SENT: StepError = {
 }
 
 
-def write_intents(claim: Claim, sends: Sequence[Send]) -> list[Send]:
-    """Store the steps of what the claim still holds, and return those sends; the others must not be sent."""
-    return _write(claim, sends) if sends else []
-
-
-@transaction.atomic
-def _write(claim: Claim, sends: Sequence[Send]) -> list[Send]:
-    held = lock_held(claim, [send.run.id for send in sends])
-    allowed = [send for send in sends if send.run.id in held]
-    for send in allowed:
+def intents_of(claim: Claim, sends: Sequence[Send]) -> list[StepRow]:
+    """Return the steps of these sends, as they are stored before anything is sent."""
+    providers = {channel: channel_for(channel).provider for channel in {send.node.type for send in sends}}
+    for send in sends:
         send.step.claim_id = claim.id
-        send.step.provider = channel_for(send.node.type).provider
-    insert_steps([send.step for send in allowed])
-    return allowed
+        send.step.provider = providers[send.node.type]
+    return [send.step for send in sends]
 
 
 @transaction.atomic
@@ -46,7 +39,7 @@ def withdraw_intents(claim: Claim, sends: Sequence[Send], *, now: datetime) -> N
     """
     lock_held(claim, [send.run.id for send in sends])
     unsettled = Step.objects.filter(
-        status__in=[StepStatus.RUNNING, StepStatus.IN_DOUBT], claim_id=claim.id, pk__in=[send.step.pk for send in sends]
+        status__in=[StepStatus.RUNNING, StepStatus.IN_DOUBT], claim_id=claim.id, pk__in=[send.step.id for send in sends]
     )
     later = Step.objects.filter(
         trigger=OuterRef("trigger"), node_id=OuterRef("node_id"), attempt__gt=OuterRef("attempt")

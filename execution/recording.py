@@ -1,15 +1,12 @@
-"""Outcomes recorded in groups: steps completed, triggers moved, next nodes opened (DESIGN section 6, T4).
+"""What came of nodes, and the intents that follow, stored in one transaction (DESIGN section 6, T3 and T4).
 
-Triggers that go to the same place are moved by one statement. What a claim no longer holds is not moved: its steps
-are kept as evidence (see `evidence`).
+Runs move in memory first (`advance`), so that what they do next is known when their outcomes are stored. What a claim
+no longer holds is not moved: its steps are kept as evidence (see `evidence`), and nothing more of it is sent.
 """
 
-import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -18,65 +15,76 @@ from execution import engine
 from execution.claims import Claim, lock_held
 from execution.dead_letters import dead_letter, destination_of
 from execution.evidence import add_evidence, yield_to_evidence
-from execution.models import DeadLetter, Step
+from execution.intents import intents_of
+from execution.models import DeadLetter
+from execution.moves import Move, move_triggers
 from execution.rows import insert_steps, update_outcomes
-from execution.runs import Run
-from execution.states import StepStatus, check_trigger_move
-from execution.work import Result, new_step
+from execution.states import StepStatus
+from execution.step_rows import StepRow
+from execution.work import Result, Send, new_step
 from triggers import bells
-from triggers.models import Trigger
 from triggers.states import TriggerStatus
 
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """A result that moves its run, and the state it leads to; the run itself moves once that is committed."""
+    """A result that has moved its run in memory: from which state, and whether the run goes on at once."""
 
     result: Result
-    state: engine.RunState
+    before: engine.RunState
+    goes_on: bool
 
 
-def record_results(claim: Claim, results: Sequence[Result], *, now: datetime, may_go_on: bool) -> list[Run]:
-    """Store what came of these nodes and move their triggers, as far as the claim still holds them.
+def advance(result: Result, *, now: datetime, may_go_on: bool) -> Advance:
+    """Move the result's run. One whose next node is due goes on, unless `may_go_on` is False."""
+    run = result.run
+    before = run.state
+    at = result.at or now
+    run.state = engine.advance(run.workflow.graph, before, node_id=result.node_id, outcome=result.outcome, at=at)
+    following = engine.next_node(run.workflow.graph, run.state) if may_go_on else None
+    return Advance(result, before, goes_on=following is not None and following[1].at <= now)
 
-    A run whose next node is due stays claimed and is returned, unless `may_go_on` is False: then it is due for the
-    next claim. Bells for what is due within a minute are rung after commit. When it fails, nothing has changed, and it
-    may be called again with the same results; also when only the answer to its commit got lost.
+
+@transaction.atomic
+def record(claim: Claim, advances: Sequence[Advance], sends: Sequence[Send] = (), *, now: datetime) -> set[UUID]:
+    """Store what came of these runs, and the intents of these sends, as far as the claim still holds their triggers.
+
+    Returns the ids of those; what is not among them must not be sent, nor go on. Bells for what is due within a minute
+    are rung after commit. When it fails, nothing has changed, and it may be called again with the same; also when only
+    the answer to its commit got lost.
     """
-    with transaction.atomic():
-        held = lock_held(claim, [result.run.id for result in results])
-        add_evidence([result.step for result in results if result.run.id not in held and result.step is not None])
-        advances = [Advance(result, _advanced(result, now=now)) for result in results if result.run.id in held]
-        _store_steps(advances, now=now)
-        DeadLetter.objects.bulk_create(_dead_letter(each.result, now=now) for each in advances if each.state.has_failed)
-        going_on = _move_triggers(claim, advances, now=now, may_go_on=may_go_on)
-    for each in advances:
-        each.result.run.state = each.state
-    return going_on
+    held = lock_held(claim, {each.result.run.id for each in advances} | {send.run.id for send in sends})
+    results = [each.result for each in advances]
+    add_evidence([result.step for result in results if result.run.id not in held and result.step is not None])
+    kept = [each for each in advances if each.result.run.id in held]
+    intents = intents_of(claim, [send for send in sends if send.run.id in held])
+    _store_steps(kept, intents, now=now)
+    DeadLetter.objects.bulk_create(
+        _dead_letter(each.result, now=now) for each in kept if each.result.run.state.has_failed
+    )
+    moves = [_move(each, now=now) for each in kept]
+    move_triggers(claim, [each.result.run.id for each in kept], moves, now=now)
+    for moment in sorted({move.available_at for move in moves if move.available_at and not move.keeps_claim}):
+        bells.ring_on_commit(claim.lane, moment, now=now)
+    return held
 
 
-def _store_steps(advances: Sequence[Advance], *, now: datetime) -> None:
-    ended: list[Step] = []
-    begun: list[Step] = []
+def _store_steps(advances: Sequence[Advance], intents: list[StepRow], *, now: datetime) -> None:
+    ended: list[StepRow] = []
+    begun: list[StepRow] = []
     for each in advances:
         if each.result.step is not None:
             (begun if each.result.is_new_step else ended).append(each.result.step)
         begun += _skipped_steps(each, now=now)
     yield_to_evidence(ended)
     update_outcomes(ended)
-    insert_steps(begun, are_perhaps_stored=True)
+    insert_steps([*begun, *intents])
 
 
-def _advanced(result: Result, *, now: datetime) -> engine.RunState:
-    return engine.advance(
-        result.run.workflow.graph, result.run.state, node_id=result.node_id, outcome=result.outcome, at=now
-    )
-
-
-def _skipped_steps(advance: Advance, *, now: datetime) -> list[Step]:
+def _skipped_steps(advance: Advance, *, now: datetime) -> list[StepRow]:
     run = advance.result.run
     steps = []
-    for node_id in engine.newly_skipped(run.state, advance.state):
+    for node_id in engine.newly_skipped(advance.before, run.state):
         node_type = run.workflow.graph.nodes[node_id].type
         step = new_step(run, node_id, node_type, StepStatus.SKIPPED, attempt=0, started_at=now)
         step.finished_at = now
@@ -98,53 +106,27 @@ def _dead_letter(result: Result, *, now: datetime) -> DeadLetter:
     )
 
 
-def _move_triggers(claim: Claim, advances: Sequence[Advance], *, now: datetime, may_go_on: bool) -> list[Run]:
-    groups: defaultdict[str, list[UUID]] = defaultdict(list)
-    moves: dict[str, dict[str, Any]] = {}
-    going_on: list[Run] = []
-    for each in advances:
-        move = _move(each, now=now, may_go_on=may_go_on)
-        name = json.dumps(move, default=str, sort_keys=True)
-        if name not in moves:
-            check_trigger_move(TriggerStatus.PROCESSING, move["status"])
-            moves[name] = move
-        groups[name].append(each.result.run.id)
-        if move["status"] == TriggerStatus.PROCESSING:
-            going_on.append(each.result.run)
-    for name, trigger_ids in groups.items():
-        Trigger.objects.held_by(claim.id).filter(pk__in=trigger_ids).update(**moves[name])
-    _ring_for(claim.lane, moves.values(), now=now)
-    return going_on
-
-
-def _move(advance: Advance, *, now: datetime, may_go_on: bool) -> dict[str, Any]:
-    """Return the columns that change: the same for all triggers that go to the same place."""
-    result, run, state = advance.result, advance.result.run, advance.state
-    following = engine.next_node(run.workflow.graph, state)
-    fields: dict[str, Any] = {
-        "run_state": engine.to_json(state),
-        "last_step_status": _last_step_status(result),
-        "error": {**result.error, "node_id": result.node_id} if result.error else None,
-        "updated_at": now,
-    }
-    if isinstance(result.outcome, engine.Continued):
-        fields |= {"error": None, "failed_nodes": engine.continued_nodes(run.workflow.graph, state)}
-    if following is None:
-        has_failed = state.has_failed
-        return {
-            **fields,
-            "status": TriggerStatus.FAILED if has_failed else TriggerStatus.COMPLETED,
-            "current_node_id": result.node_id if has_failed else "",
-            "attempts": run.history[result.node_id].attempts if has_failed else 0,
-            "completed_at": now,
-            "claim_id": None,
-            "lease_expires_at": None,
-        }
-    node_id, ready = following
-    fields |= {"current_node_id": node_id, "attempts": ready.failures, "available_at": ready.at}
-    if ready.at <= now and may_go_on:
-        return {**fields, "status": TriggerStatus.PROCESSING}
-    return {**fields, "status": TriggerStatus.ENQUEUED, "claim_id": None, "lease_expires_at": None}
+def _move(advance: Advance, *, now: datetime) -> Move:
+    result, run = advance.result, advance.result.run
+    graph, state = run.workflow.graph, run.state
+    has_continued = isinstance(result.outcome, engine.Continued)
+    move = Move(
+        run_state=engine.to_json(state),
+        last_step_status=_last_step_status(result),
+        error={**result.error, "node_id": result.node_id} if result.error and not has_continued else None,
+        failed_nodes=engine.continued_nodes(graph, state) if has_continued else None,
+    )
+    following = engine.next_node(graph, state)
+    if following is not None:
+        move.current_node_id, ready = following
+        move.attempts, move.available_at = ready.failures, ready.at
+        move.status = TriggerStatus.PROCESSING if advance.goes_on else TriggerStatus.ENQUEUED
+        return move
+    move.completed_at = now
+    if state.has_failed:
+        move.status = TriggerStatus.FAILED
+        move.current_node_id, move.attempts = result.node_id, run.history[result.node_id].attempts
+    return move
 
 
 def _last_step_status(result: Result) -> str:
@@ -154,9 +136,3 @@ def _last_step_status(result: Result) -> str:
     if result.step is not None:
         return StepStatus(result.step.status)
     return StepStatus.IN_DOUBT if isinstance(result.outcome, engine.Failed) else StepStatus.SUCCEEDED
-
-
-def _ring_for(lane: str, moves: Any, *, now: datetime) -> None:
-    times = {move["available_at"] for move in moves if move["status"] == TriggerStatus.ENQUEUED}
-    for moment in sorted(times):
-        bells.ring_on_commit(lane, moment, now=now)

@@ -3,7 +3,7 @@
 import logging
 import math
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -26,8 +26,8 @@ from channels.registry import node_types
 from execution import stopping
 from execution.claims import Claim, claim_batch, claim_more, lease_length, release, renew_lease
 from execution.in_hand import NO_CHANNEL, InHand
-from execution.intents import withdraw_intents, write_intents
-from execution.recording import record_results
+from execution.intents import withdraw_intents
+from execution.recording import Advance, advance, record
 from execution.runs import Run, Unrunnable, load_runs
 from execution.sending import Sender
 from execution.unrunnable import fail_unrunnable
@@ -107,26 +107,33 @@ class Batch:
 
         Raises the database's error at the end when one kept something from being begun; the sweep takes that up.
         """
-        while self.in_hand or self.sender.in_flight:
-            results = self._guarded(self._begin_more) or []
-            results += self._answers(wait=not results)
-            if results:
-                self.in_hand.put_first(self._record(results))
+        results: list[Result] = []
+        has_more = False
+        while results or self.in_hand or self.sender.in_flight:
+            results += self._answers(wait=not results and not has_more)
+            results = self._turn(results)
+            has_more = self._guarded(self._take_up) or False
             if monotonic() >= self.renew_at:
                 self._guarded(self._keep_lease)
         if self.trouble is not None:
             raise self.trouble
 
-    def _begin_more(self) -> list[Result]:
-        """Write intents for as many runs as there is room for and begin to send; return what needs no sending."""
-        if not self._has_time():
-            self._give_back()
-            return []
+    def _turn(self, results: list[Result]) -> list[Result]:
+        """Record what came of nodes, write what is sent next, and begin to send; return what needs no sending.
+
+        Runs that go on come before those that have not begun. All of it is one transaction, so that a step costs one.
+        """
         now = timezone.now()
-        self._take_up(now)
-        sends, results = self._plan(now)
-        self.sender.submit(write_intents(self.claim, sends))
-        return results
+        # Asked once: what may go on must not be given back before its outcome is stored.
+        has_time = self._has_time()
+        may_go_on = has_time and not self.one_node
+        advances = [advance(result, now=now, may_go_on=may_go_on) for result in results]
+        self.in_hand.put_first([each.result.run for each in advances if each.goes_on])
+        begun = self._guarded(partial(self._plan, now) if has_time else self._give_back)
+        sends, further = begun or ([], [])
+        if advances or sends:
+            self._store(advances, sends, now)
+        return further
 
     def _plan(self, now: datetime) -> tuple[list[Send], list[Result]]:
         """Take as many runs as their channels have room for, those under way first, and see what each does next."""
@@ -152,21 +159,29 @@ class Batch:
                 taken += self.in_hand.take(channel, self.sender.room(channel))
         return taken
 
-    def _take_up(self, now: datetime) -> None:
-        """Load what channels have room for; claim more when one would run dry while the batch waits for another."""
+    def _take_up(self) -> bool:
+        """Load what channels have room for; claim more when one would run dry while the batch waits for another.
+
+        Returns whether there is anything new in hand.
+        """
+        if not self._has_time():
+            return False
+        now = timezone.now()
         # Which channel a trigger needs shows when it is loaded. Only where one is slow is it worth to look ahead.
         is_looking_ahead = self.sender.is_slow or not self.sender.in_flight
         dry = self._dry(node_types() if is_looking_ahead else self.sender.channels)
         if not dry:
-            return
+            return False
         if not self.in_hand.not_loaded and self.sender.is_slow and self._may_look(dry):
             self._claim_more(dry, now)
         wanted = max(self.sender.room(channel) - self.in_hand.waiting(channel) for channel in dry)
         ids = self.in_hand.take_ids(wanted)
-        if ids:
-            runs, unrunnable = load_runs(ids)
-            self.in_hand.put(runs)
-            fail_unrunnable(self.claim, unrunnable, now=now)
+        if not ids:
+            return False
+        runs, unrunnable = load_runs(ids)
+        self.in_hand.put(runs)
+        fail_unrunnable(self.claim, unrunnable, now=now)
+        return bool(runs)
 
     def _dry(self, channels: Iterable[str]) -> frozenset[str]:
         """Return the channels that may be given more than is in hand for them."""
@@ -204,29 +219,45 @@ class Batch:
         now = timezone.now()
         return [verdict(answer, now=now, dice=random.random()) for answer in answers if answer.has_begun]  # noqa: S311  # no secret
 
-    def _record(self, results: list[Result]) -> list[Run]:
-        """Record, again and again while the lease lasts; what can't be stored fails its own trigger and no other."""
+    def _store(self, advances: Sequence[Advance], sends: Sequence[Send], now: datetime) -> None:
+        """Record and begin to send, again and again while the lease lasts, so that no answer is dropped."""
         give_up_at = monotonic() + lease_length().total_seconds() / 2
         while True:
-            may_go_on = self._has_time() and not self.one_node
             try:
-                return record_results(self.claim, results, now=timezone.now(), may_go_on=may_go_on)
+                held = record(self.claim, advances, sends, now=now)
             except AWAY as error:
                 self._note(error)
+                if not advances:
+                    self.trouble = error
+                    return
                 if monotonic() > give_up_at:
                     raise
                 sleep(RECORD_AGAIN_SECONDS)
             except (DataError, IntegrityError) as error:
-                return self._record_one_by_one(results, error)
+                self._store_one_by_one(advances, sends, error, now)
+                return
+            else:
+                break
+        self.sender.submit(send for send in sends if send.run.id in held)
+        if lost := {each.result.run.id for each in advances} - held:
+            self.in_hand.drop(lost)
 
-    def _record_one_by_one(self, results: list[Result], error: DatabaseError) -> list[Run]:
-        if len(results) > 1:
-            return [run for result in results for run in self._record([result])]
-        (result,) = results
-        logger.error("What came of node %s of trigger %s can't be stored: %s", result.node_id, result.run.id, error)
-        found = Unrunnable(result.run.trigger, "unstorable_outcome", str(error))
-        fail_unrunnable(self.claim, [found], now=timezone.now())
-        return []
+    def _store_one_by_one(
+        self, advances: Sequence[Advance], sends: Sequence[Send], error: DatabaseError, now: datetime
+    ) -> None:
+        """Have what can't be stored fail its own trigger and no other."""
+        advances_by_run = {each.result.run.id: each for each in advances}
+        sends_by_run = {each.run.id: each for each in sends}
+        runs = {each.id: each for each in (*(a.result.run for a in advances), *(s.run for s in sends))}
+        if len(runs) > 1:
+            for run_id in runs:
+                its = (advances_by_run.get(run_id), sends_by_run.get(run_id))
+                self._store([its[0]] if its[0] else [], [its[1]] if its[1] else [], now)
+            return
+        ((run_id, run),) = runs.items()
+        logger.error("What came of trigger %s can't be stored: %s", run_id, error)
+        fail_unrunnable(self.claim, [Unrunnable(run.trigger, "unstorable_outcome", str(error))], now=timezone.now())
+        self.in_hand.drop({run_id})
 
     def _has_time(self) -> bool:
         may_begin = self.trouble is None and not self.is_lease_over and not stopping.is_asked_to_stop()

@@ -21,9 +21,9 @@ def fail_unrunnable(claim: Claim, found: Sequence[Unrunnable], *, now: datetime)
 
 @transaction.atomic
 def _fail(claim: Claim, found: Sequence[Unrunnable], *, now: datetime) -> None:
-    held = lock_held(claim, [each.trigger.pk for each in found])
+    held = lock_held(claim, [each.trigger.id for each in found])
     for each in found:
-        if each.trigger.pk not in held:
+        if each.trigger.id not in held:
             continue
         node_id = each.trigger.current_node_id
         error = {"code": each.code, "message": storable(each.reason), "is_transient": False}
@@ -31,7 +31,7 @@ def _fail(claim: Claim, found: Sequence[Unrunnable], *, now: datetime) -> None:
         dead_letter(each.trigger, node_id, error, attempts=attempts, first_failed_at=now, last_failed_at=now).save(
             force_insert=True
         )
-        Trigger.objects.filter(pk=each.trigger.pk).update(
+        Trigger.objects.filter(pk=each.trigger.id).update(
             status=TriggerStatus.FAILED,
             error={**error, "node_id": node_id},
             completed_at=now,

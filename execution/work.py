@@ -7,9 +7,9 @@ from typing import Any, NotRequired, TypedDict
 from execution import engine
 from execution.doubts import held_message
 from execution.expiry import EXPIRED, dropped, is_past, send_by
-from execution.models import Step
 from execution.runs import Run, failed_output
 from execution.states import StepStatus, check_step_move
+from execution.step_rows import AnyStep, StepRow
 from execution.storable import storable
 from templates.rendering import RenderError
 from workflows.nodes import DelayNode, MessageNode, Node, OnDoubt, OnFailure
@@ -36,7 +36,7 @@ class Send:
 
     run: Run
     node: MessageNode
-    step: Step
+    step: StepRow
     send_by: datetime | None = None
 
 
@@ -44,15 +44,17 @@ class Send:
 class Result:
     """What came of a node: the step as it shall be stored, or none to store, and what the engine makes of it.
 
-    `is_new_step` tells a step that has no row yet from one whose intent is stored.
+    `is_new_step` tells a step that has no row yet from one whose intent is stored; `at` is when it came, where that was
+    long before it could be recorded.
     """
 
     run: Run
     node_id: str
-    step: Step | None
+    step: StepRow | None
     outcome: engine.Outcome
     error: StepError | None = None
     is_new_step: bool = False
+    at: datetime | None = None
 
 
 def next_work(run: Run, *, now: datetime) -> Send | Result:
@@ -69,7 +71,8 @@ def next_work(run: Run, *, now: datetime) -> Send | Result:
     history = run.history[node_id]
     if history.succeeded is not None:
         # The node was sent, and the worker lost its lease before it could move the trigger: never twice.
-        return Result(run, node_id, None, succeeded(run, node_id))
+        # What it opens counts its time from then on.
+        return Result(run, node_id, None, succeeded(run, node_id), at=history.succeeded.finished_at)
     # For the same reason it is as late as the claim found it, at least. One that has expired may be taken before it
     # is due (see `sweep`), and needs no later moment to be late.
     at = now if is_past(run.trigger.expires_at, now) else max(now, ready.at)
@@ -90,7 +93,7 @@ def succeeded(run: Run, node_id: str) -> engine.Succeeded:
     return engine.Succeeded(_taken(run, node_id, run.outputs.get(node_id)))
 
 
-def failed(run: Run, node: Node, step: Step, *, at: datetime) -> engine.Failed | engine.Continued:
+def failed(run: Run, node: Node, step: StepRow, *, at: datetime) -> engine.Failed | engine.Continued:
     """Say what a failure for good means for the run, and decide the outgoing edges when it goes on.
 
     `step` is the node's last one, with its error. A trigger that has expired goes on nowhere.
@@ -122,7 +125,7 @@ def _taken(run: Run, node_id: str, output: dict[str, Any] | None) -> frozenset[s
     return frozenset(taken)
 
 
-def outcome_unknown(step: Step, *, doubts: int) -> StepError:
+def outcome_unknown(step: AnyStep, *, doubts: int) -> StepError:
     """Return the error of a node whose message may or may not have left; `step` is the latest of those in doubt."""
     return {"code": "outcome_unknown", "message": held_message(step, doubts=doubts), "is_transient": False}
 
@@ -132,9 +135,11 @@ def late(moment: datetime, *, is_in_doubt: bool = False) -> StepError:
     return {"code": EXPIRED, "message": dropped(moment, is_in_doubt=is_in_doubt), "is_transient": False}
 
 
-def new_step(run: Run, node_id: str, node_type: str, status: StepStatus, *, attempt: int, started_at: datetime) -> Step:
+def new_step(
+    run: Run, node_id: str, node_type: str, status: StepStatus, *, attempt: int, started_at: datetime
+) -> StepRow:
     """Return a step of this run that is not stored yet."""
-    return Step(
+    return StepRow(
         trigger_id=run.id,
         workflow_id=run.trigger.workflow_id,
         node_id=node_id,

@@ -1,4 +1,4 @@
-"""INSERT statements by hand, with the columns from the models: what Django's own can't say in one statement."""
+"""Statements by hand, with columns from the models: what Django can't say in one, or says at many times the cost."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,30 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import Model
+from psycopg import RawCursor
+
+from triggers import arrays
+
+
+def run(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Run a statement on PostgreSQL, with `$1` and so on for its parameters, and return its rows.
+
+    Values travel beside the statement, in binary where psycopg can: the server needn't parse them, and JSON comes back
+    parsed. In the transaction that is under way, or in one of its own. Raises Django's database errors.
+    """
+    connection.ensure_connection()
+    connection.validate_no_broken_transaction()
+    with connection.wrap_database_errors, RawCursor(connection.connection) as cursor:
+        arrays.register(cursor.adapters)
+        cursor.execute(sql, parameters, binary=True)
+        return cursor.fetchall() if cursor.description else []
+
+
+def columns_of(model: type[Model], names: Sequence[str]) -> str:
+    """Return names and types as a record definition has them."""
+    quote = connection.ops.quote_name
+    types = {field.attname: field.db_type(connection) for field in model._meta.concrete_fields}
+    return ", ".join(f"{quote(name)} {types[name]}" for name in names)
 
 
 def as_json(rows: Sequence[Mapping[str, Any]]) -> str:

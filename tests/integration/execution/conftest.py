@@ -1,6 +1,6 @@
 """Providers to send to, and ways to be a worker that dies."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import pytest
@@ -8,9 +8,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from execution.claims import Claim, claim_batch
-from execution.intents import write_intents
-from execution.runs import load_runs
-from execution.work import Send, next_work
+from execution.recording import advance, record
+from execution.runs import Run, load_runs
+from execution.work import Result, Send, next_work
 from tests.fakes.smtp import FakeSmtp
 
 
@@ -37,3 +37,16 @@ def claim_and_write_intents(lane: str = "medium", *, now: datetime | None = None
     runs, _ = load_runs(claim.trigger_ids)
     sends = [work for run in runs if isinstance(work := next_work(run, now=moment), Send)]
     return claim, write_intents(claim, sends)
+
+
+def write_intents(claim: Claim, sends: Sequence[Send]) -> list[Send]:
+    """Store the intents of what the claim still holds, and return those sends."""
+    held = record(claim, [], sends, now=timezone.now())
+    return [send for send in sends if send.run.id in held]
+
+
+def record_results(claim: Claim, results: Sequence[Result], *, now: datetime, may_go_on: bool) -> list[Run]:
+    """Store what came of nodes, as far as the claim still holds their triggers; return the runs that go on."""
+    advances = [advance(result, now=now, may_go_on=may_go_on) for result in results]
+    held = record(claim, advances, now=now)
+    return [each.result.run for each in advances if each.goes_on and each.result.run.id in held]

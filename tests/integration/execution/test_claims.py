@@ -13,9 +13,8 @@ from django.utils import timezone
 from channels.contract import Receipt, TransientSendError
 from execution.claims import Claim, claim_batch, release, renew_lease
 from execution.clock import database_now
-from execution.intents import withdraw_intents, write_intents
+from execution.intents import withdraw_intents
 from execution.models import Step
-from execution.recording import record_results
 from execution.runner import advance_lane
 from execution.runs import load_runs
 from execution.sending import Answer
@@ -24,7 +23,7 @@ from execution.sweep import free_expired_leases
 from execution.verdicts import verdict
 from execution.work import Result, Send, next_work
 from tests.factories import DELAY, EMAIL, SMS, TriggerFactory, WorkflowFactory, definition
-from tests.integration.execution.conftest import claim_and_write_intents
+from tests.integration.execution.conftest import claim_and_write_intents, record_results, write_intents
 from triggers.models import Trigger
 from triggers.states import TriggerStatus
 

@@ -15,7 +15,6 @@ from rest_framework.test import APIClient
 from channels.contract import Receipt
 from execution.claims import claim_batch
 from execution.models import Step, SweepTick
-from execution.recording import record_results
 from execution.runner import Batch, advance_lane
 from execution.sending import Answer, Sender
 from execution.sweep import free_expired_leases
@@ -23,7 +22,7 @@ from execution.tasks import advance_due, sweep
 from execution.verdicts import verdict
 from tests.factories import EMAIL, TriggerFactory, WorkflowFactory, definition
 from tests.fakes.smtp import FakeSmtp
-from tests.integration.execution.conftest import claim_and_write_intents
+from tests.integration.execution.conftest import claim_and_write_intents, record_results
 from triggers.models import Trigger
 from triggers.states import TriggerStatus
 

@@ -9,12 +9,11 @@ from channels.contract import Receipt
 from execution.claims import claim_batch, renew_lease
 from execution.clock import database_now
 from execution.models import Step
-from execution.recording import record_results
 from execution.sending import Answer
 from execution.sweep import free_expired_leases
 from execution.verdicts import verdict
 from tests.factories import TriggerFactory
-from tests.integration.execution.conftest import claim_and_write_intents
+from tests.integration.execution.conftest import claim_and_write_intents, record_results
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,7 +11,6 @@ from channels.contract import Receipt
 from execution.cancel import cancel_trigger
 from execution.claims import claim_batch
 from execution.models import DeadLetter, Step, SweepTick
-from execution.recording import record_results
 from execution.runner import advance_lane
 from execution.runs import load_runs
 from execution.sending import Answer
@@ -21,7 +20,7 @@ from execution.verdicts import verdict
 from execution.work import MOST_DOUBTS, Result, next_work
 from tests.factories import DELAY, EMAIL, SMS, TriggerFactory, WorkflowFactory, definition
 from tests.fakes.smtp import FakeSmtp
-from tests.integration.execution.conftest import claim_and_write_intents
+from tests.integration.execution.conftest import claim_and_write_intents, record_results
 from triggers.models import Trigger
 from triggers.states import TriggerStatus
 from workflows.models import WorkflowVersion

@@ -22,7 +22,6 @@ from channels.contract import OutgoingMessage, Receipt, TemplateField
 from channels.registry import CHANNELS
 from execution.intents import withdraw_intents
 from execution.models import DeadLetter, Step
-from execution.recording import record_results
 from execution.runner import advance_lane
 from execution.sending import Answer, Sender
 from execution.states import StepStatus
@@ -30,7 +29,7 @@ from execution.sweep import sweep
 from execution.verdicts import verdict
 from tests.factories import DELAY, EMAIL, SMS, TriggerFactory, WorkflowFactory, definition
 from tests.fakes.smtp import FakeSmtp
-from tests.integration.execution.conftest import claim_and_write_intents, send_to
+from tests.integration.execution.conftest import claim_and_write_intents, record_results, send_to
 from triggers.models import Trigger
 from triggers.states import TriggerStatus
 from workflows.models import WorkflowVersion

@@ -9,13 +9,12 @@ from django.utils import timezone
 
 from channels.contract import Receipt
 from execution.models import Step
-from execution.recording import record_results
 from execution.sending import Answer
 from execution.states import StepStatus
 from execution.sweep import doubt_orphaned_steps, free_expired_leases
 from execution.verdicts import verdict
 from tests.factories import EMAIL, SMS, TriggerFactory, WorkflowFactory, definition
-from tests.integration.execution.conftest import claim_and_write_intents
+from tests.integration.execution.conftest import claim_and_write_intents, record_results
 from triggers.models import Trigger
 from triggers.states import TriggerStatus
 

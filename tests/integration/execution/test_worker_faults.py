@@ -2,14 +2,15 @@
 
 import threading
 from time import monotonic
+from typing import Any
 
 import pytest
 from django.db import connection
 from pytest_django import Settings
 
 from execution import runner, sending
-from execution.intents import write_intents
 from execution.models import Step
+from execution.recording import record
 from execution.runner import advance_lane
 from execution.sending import Sender
 from tests.factories import TriggerFactory, WorkflowFactory
@@ -43,14 +44,14 @@ def test_a_connection_to_what_became_a_standby_is_left_before_the_outcome_is_rec
     settings.LEASE_SECONDS = 6
     TriggerFactory()
 
-    def write_and_fail_over(*args: object) -> object:
-        sends = write_intents(*args)  # type: ignore[arg-type]
+    def write_and_fail_over(claim: Any, advances: Any, sends: Any, **more: Any) -> object:
+        held = record(claim, advances, sends, **more)
         if sends:
             with connection.cursor() as cursor:
                 cursor.execute("SET default_transaction_read_only = on")
-        return sends
+        return held
 
-    monkeypatch.setattr(runner, "write_intents", write_and_fail_over)
+    monkeypatch.setattr(runner, "record", write_and_fail_over)
     advance_lane("medium")
 
     assert Trigger.objects.get().status == TriggerStatus.COMPLETED

@@ -6,13 +6,12 @@ from uuid import UUID, uuid4
 
 from channels.contract import PermanentSendError, Receipt, SendError, TransientSendError
 from execution import engine
-from execution.models import Step
-from execution.runs import Run
+from execution.runs import Run, TriggerRow
 from execution.sending import Answer
 from execution.states import StepStatus
+from execution.step_rows import StepRow
 from execution.work import Result, Send, new_step, next_work
 from tests.factories import ANN
-from triggers.models import Trigger
 from workflows.compiled import CompiledVersion
 from workflows.definition import parse_definition
 
@@ -24,14 +23,27 @@ RECEIPT = Receipt(provider="outbox", message_id="id-1")
 def run_of(definition: dict[str, Any], *, context: dict[str, Any] | None = None, at: datetime = NOON) -> Run:
     """Return the run of a trigger for Ann that begins at `at`."""
     parsed = parse_definition(definition)
-    trigger = Trigger(id=uuid4(), workflow_id=uuid4(), recipient=dict(ANN), context=context or {})
+    trigger = TriggerRow(
+        id=uuid4(),
+        workflow_id=uuid4(),
+        version_id=uuid4(),
+        available_at=at,
+        created_at=at,
+        scheduled_at=None,
+        expires_at=None,
+        current_node_id=parsed.graph.entry,
+        attempts=0,
+        run_state=None,
+        recipient=dict(ANN),
+        context=context or {},
+    )
     workflow = CompiledVersion(
         id=uuid4(), workflow_key="order-shipped", graph=parsed.graph, strict_variables=parsed.strict_variables
     )
     return Run(trigger, workflow, engine.start(parsed.graph, at=at))
 
 
-def remember(run: Run, node_id: str, *statuses: StepStatus, output: dict[str, Any] | None = None) -> list[Step]:
+def remember(run: Run, node_id: str, *statuses: StepStatus, output: dict[str, Any] | None = None) -> list[StepRow]:
     """Put steps of a node into the run's history, as if read from the database; return them."""
     steps = []
     for attempt, status in enumerate(statuses, start=1):
@@ -82,6 +94,6 @@ def permanent(*, message: str = "No such number.", is_in_doubt: bool = False) ->
     return PermanentSendError(provider="twilio", code="invalid_number", message=message, is_in_doubt=is_in_doubt)
 
 
-def step_facts(step: Step | None) -> tuple[UUID, str, int, str] | None:
+def step_facts(step: StepRow | None) -> tuple[UUID, str, int, str] | None:
     """Return whose step this is, which attempt, and where it stands."""
     return None if step is None else (step.trigger_id, step.node_id, step.attempt, step.status)
