@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, Protocol, runtime_checkable
 
+from msgspec import Struct
+
 
 @dataclass(frozen=True, slots=True)
 class TemplateField:
@@ -22,8 +24,7 @@ class TemplateField:
     is_html: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingMessage:
+class OutgoingMessage(Struct, frozen=True):
     """Carry the rendered text of one message.
 
     `message_key` is "<trigger uuid>.<node_id>": the same for every attempt of one node of one trigger, so a
@@ -34,8 +35,7 @@ class OutgoingMessage:
     fields: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """Say who took the message over, and under which id it can be found there."""
 
     provider: str

@@ -9,10 +9,12 @@ leads on along its edges as one that succeeded (docs/adr/0011).
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from workflows.graph import Graph
 
@@ -26,8 +28,7 @@ class NodeEnd(StrEnum):
     CONTINUED = "continued"  # failed for good, and the run went on
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """A node that may run from `at` on, and might from `since` on, before it was tried in vain; None means `at`.
 
     `failures` counts its failed attempts, `is_waiting` is a delay that has begun and ends at `at`, and
@@ -46,8 +47,7 @@ class Ready:
         return self.since or self.at
 
 
-@dataclass(frozen=True, slots=True)
-class RunState:
+class RunState(Struct, frozen=True):
     """How far a run has got: the nodes that ended, the edges decided (True: taken), the nodes that are ready.
 
     `failed_since` is when the node that ended the run first became ready.
@@ -69,34 +69,29 @@ class RunState:
         return not self.ready or self.has_failed
 
 
-@dataclass(frozen=True, slots=True)
-class Succeeded:
+class Succeeded(Struct, frozen=True):
     """The node did its work; `taken` are the keys of the outgoing edges whose condition holds."""
 
     taken: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """The node is a delay that has begun and ends at `until`."""
 
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Retrying:
+class Retrying(Struct, frozen=True):
     """The attempt failed; the node may run again at `at`."""
 
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """The node failed for good, and with it the run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Continued:
+class Continued(Struct, frozen=True):
     """The node failed for good and the run goes on along `taken`, the keys of the edges whose condition holds."""
 
     taken: frozenset[str] = frozenset()
@@ -118,6 +113,8 @@ def next_node(graph: Graph, state: RunState) -> tuple[str, Ready] | None:
     """Return the node to run next and since when it may, or None when the run is over."""
     if state.is_over:
         return None
+    if len(state.ready) == 1:
+        return next(iter(state.ready.items()))
     node_id = min(state.ready, key=lambda ready: (state.ready[ready].at, graph.position[ready]))
     return node_id, state.ready[node_id]
 
@@ -143,10 +140,13 @@ def advance(graph: Graph, state: RunState, *, node_id: str, outcome: Outcome, at
             return replace(state, ready=ready, ended={**state.ended, node_id: NodeEnd.FAILED}, failed_since=since)
         case Succeeded(taken) | Continued(taken):
             del ready[node_id]
-            edges = {**state.edges, **{edge.key: edge.key in taken for edge in graph.outgoing[node_id]}}
+            edges = dict(state.edges)
+            for edge in graph.outgoing[node_id]:
+                edges[edge.key] = edge.key in taken
             end = NodeEnd.SUCCEEDED if isinstance(outcome, Succeeded) else NodeEnd.CONTINUED
             ended = {**state.ended, node_id: end}
-            return _open_and_skip(graph, RunState(ended, edges, ready), after=node_id, at=at)
+            _open_and_skip(graph, ended, edges, ready, after=node_id, at=at)
+            return RunState(ended, edges, ready)
 
 
 def failed_node(state: RunState) -> str | None:
@@ -177,22 +177,30 @@ def newly_skipped(before: RunState, after: RunState) -> list[str]:
     return [n for n, end in after.ended.items() if end is NodeEnd.SKIPPED and n not in before.ended]
 
 
-def _open_and_skip(graph: Graph, state: RunState, *, after: str, at: datetime) -> RunState:
+def _open_and_skip(
+    graph: Graph,
+    ended: dict[str, NodeEnd],
+    edges: dict[str, bool],
+    ready: dict[str, Ready],
+    *,
+    after: str,
+    at: datetime,
+) -> None:
     """Follow the edges of the node that just ended: open what is fully decided, skip what is dead."""
-    ended, edges, ready = dict(state.ended), dict(state.edges), dict(state.ready)
     to_look_at = deque(edge.target for edge in graph.outgoing[after])
     while to_look_at:
         node_id = to_look_at.popleft()
-        decided = [edges.get(edge.key) for edge in graph.incoming[node_id]]
-        if node_id in ended or node_id in ready or None in decided:
+        if node_id in ended or node_id in ready:
             continue
-        if any(decided):
+        decided = [edges.get(edge.key) for edge in graph.incoming[node_id]]
+        if None in decided:
+            continue
+        if True in decided:
             ready[node_id] = Ready(at)
         else:
             ended[node_id] = NodeEnd.SKIPPED
             edges.update((edge.key, False) for edge in graph.outgoing[node_id])
             to_look_at.extend(edge.target for edge in graph.outgoing[node_id])
-    return RunState(ended, edges, ready)
 
 
 def to_json(state: RunState) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from django.db import connection
+from msgspec.structs import asdict
 
 from execution.claims import Claim
 from execution.kinds import Kinds
@@ -19,8 +19,7 @@ from triggers.sql import columns_of, run
 from triggers.states import TriggerStatus
 
 
-@dataclass(slots=True)
-class Move:
+class Move(msgspec.Struct):
     """Where a trigger goes: the columns that change. None leaves `available_at` and `failed_nodes` as they are."""
 
     run_state: dict[str, Any]
@@ -39,7 +38,7 @@ class Move:
         return self.status == TriggerStatus.PROCESSING
 
 
-COLUMNS = tuple(each.name for each in fields(Move))
+COLUMNS = Move.__struct_fields__
 KEPT_WHEN_NONE = ("available_at", "failed_nodes")
 
 

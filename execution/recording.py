@@ -5,11 +5,11 @@ no longer holds is not moved: its steps are kept as evidence (see `evidence`), a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
+from msgspec import Struct
 
 from execution import engine
 from execution.claims import Claim, lock_held
@@ -26,8 +26,7 @@ from triggers import bells
 from triggers.states import TriggerStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Advance:
+class Advance(Struct, frozen=True):
     """A result that has moved its run in memory: from which state, and whether the run goes on at once."""
 
     result: Result

@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from msgspec import Struct, field
 
 from execution import engine
 from execution.states import StepStatus
@@ -19,8 +20,7 @@ from workflows.compiled import CompiledVersion, compiled_version
 from workflows.faults import DefinitionInvalid
 
 
-@dataclass(slots=True)
-class NodeHistory:
+class NodeHistory(Struct):
     """What the steps of one node tell: attempts made, doubts, the first failure, a proof that it succeeded.
 
     `in_doubt` is the latest step while that is in doubt.
@@ -48,8 +48,7 @@ class NodeHistory:
                 self.waiting = step
 
 
-@dataclass(slots=True)
-class TriggerRow:
+class TriggerRow(Struct):
     """What a run needs of its trigger, by the names of `triggers.models.Trigger`; making models takes too long."""
 
     id: UUID
@@ -66,11 +65,10 @@ class TriggerRow:
     context: dict[str, Any]
 
 
-COLUMNS = tuple(each.name for each in fields(TriggerRow))
+COLUMNS = TriggerRow.__struct_fields__
 
 
-@dataclass(slots=True)
-class Run:
+class Run(Struct):
     """One claimed trigger: where it stands and what its templates can name."""
 
     trigger: TriggerRow

@@ -7,7 +7,6 @@ messages; all are closed when the batch is done.
 import logging
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from queue import Empty, SimpleQueue
 from time import monotonic, thread_time
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from django.utils import timezone
+from msgspec import Struct
 
 from channels.contract import (
     OutgoingMessage,
@@ -32,12 +32,13 @@ from templates.rendering import RenderError
 
 logger = logging.getLogger(__name__)
 
+# Answers are handed back together as far as they come within so long: each hand-over wakes up the batch.
+HAND_BACK_SECONDS = 0.002
 # Once one answer is in, others are waited for this long, so that they are recorded in one transaction.
 GATHER_SECONDS = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What came of one send: a receipt or an error, and the variables that the templates missed.
 
     Neither when it has not begun, because the lease was over.
@@ -51,8 +52,7 @@ class Answer:
     has_begun: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """An answer on its way back to the batch, and what the send took, by the clock and of the processor."""
 
     answer: Answer
@@ -74,7 +74,7 @@ class Sender:
     def __init__(self, *, threads: int) -> None:
         self._threads = threads
         self._pools: dict[str, _Pool] = {}
-        self._done: SimpleQueue[Done] = SimpleQueue()
+        self._done: SimpleQueue[list[Done]] = SimpleQueue()
         self.in_flight = 0
         self.send_until = monotonic()
 
@@ -117,16 +117,17 @@ class Sender:
         while len(answers) < self.in_flight:
             wait = max(until - monotonic(), 0)
             try:
-                done = self._done.get(timeout=min(wait, SILENT_SECONDS))
+                found = self._done.get(timeout=min(wait, SILENT_SECONDS))
             except Empty:
                 if answers or wait <= SILENT_SECONDS:
                     break
                 self._look()
                 continue
-            answers.append(done.answer)
-            self._pools[done.answer.send.node.type].take(done)
-            if len(answers) == 1:
+            if not answers:
                 until = monotonic() + GATHER_SECONDS
+            for done in found:
+                answers.append(done.answer)
+                self._pools[done.answer.send.node.type].take(done)
         self.in_flight -= len(answers)
         self._look()
         return answers
@@ -164,7 +165,7 @@ class Sender:
 class _Pool:
     """The threads of one channel, each with a session of its own; the batch's thread alone calls its methods."""
 
-    def __init__(self, sender: Sender, pace: Pace, done: SimpleQueue[Done]) -> None:
+    def __init__(self, sender: Sender, pace: Pace, done: SimpleQueue[list[Done]]) -> None:
         self.pace = pace
         self.in_flight = 0
         self._sender = sender
@@ -226,17 +227,36 @@ class _Pool:
 
     def _work(self) -> None:
         sessions: dict[str, Session] = {}
+        done: list[Done] = []
+        since = 0.0
         try:
-            while (job := self._to_send.get()) is not None:
-                if monotonic() >= self._sender.send_until:
-                    self._done.put(Done(Answer(job[0], timezone.now(), has_begun=False)))
-                    continue
+            while (job := self._next(done)) is not None:
                 began_at, computed = monotonic(), thread_time()
+                if began_at >= self._sender.send_until:
+                    self._done.put([Done(Answer(job[0], timezone.now(), has_begun=False))])
+                    continue
+                since = since if done else began_at
                 answer = _answer(*job, sessions)
-                self._done.put(Done(answer, monotonic() - began_at, thread_time() - computed))
+                ended_at = monotonic()
+                done.append(Done(answer, ended_at - began_at, thread_time() - computed))
+                if ended_at - since >= HAND_BACK_SECONDS:
+                    self._hand_back(done)
         finally:
             for session in sessions.values():
                 session.close()
+
+    def _next(self, done: list[Done]) -> tuple[Send, dict[str, Any]] | None:
+        """Return what to send next; what is done is not kept back while there is nothing."""
+        try:
+            return self._to_send.get_nowait()
+        except Empty:
+            self._hand_back(done)
+            return self._to_send.get()
+
+    def _hand_back(self, done: list[Done]) -> None:
+        if done:
+            self._done.put(done.copy())
+            done.clear()
 
 
 def _answer(send: Send, names: dict[str, Any], sessions: dict[str, Session]) -> Answer:

@@ -1,12 +1,12 @@
 """Steps in a worker's memory: rows without Django's models around them, which cost more than the rest of a step."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from msgspec import Struct, field
 from uuid_utils.compat import uuid7
 
 from execution.models import Step
@@ -14,8 +14,7 @@ from triggers.arrays import Uuids
 from triggers.sql import run
 
 
-@dataclass(slots=True)
-class StepRow:
+class StepRow(Struct):
     """A row of the execution log, by the names and with the meaning of `execution.models.Step`."""
 
     trigger_id: UUID
@@ -38,7 +37,7 @@ class StepRow:
         return Step(**{name: getattr(self, name) for name in NAMES})
 
 
-NAMES = tuple(each.name for each in fields(StepRow))
+NAMES = StepRow.__struct_fields__
 # Whoever tells of a step takes either.
 AnyStep = Step | StepRow
 

@@ -1,8 +1,9 @@
 """What a run does next: a send, or something that needs no provider."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NotRequired, TypedDict
+
+from msgspec import Struct
 
 from execution import engine
 from execution.doubts import held_message
@@ -30,8 +31,7 @@ class StepError(TypedDict):
     is_in_doubt: NotRequired[bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     """A message to send; `step` is its intent, to be stored as `running` first. Not to be sent from `send_by` on."""
 
     run: Run
@@ -40,8 +40,7 @@ class Send:
     send_by: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """What came of a node: the step as it shall be stored, or none to store, and what the engine makes of it.
 
     `is_new_step` tells a step that has no row yet from one whose intent is stored; `at` is when it came, where that was
@@ -111,10 +110,11 @@ def _taken(run: Run, node_id: str, output: dict[str, Any] | None) -> frozenset[s
 
     A condition that can't be evaluated counts as not true; `output`, the node's, says so under `edge_errors`.
     """
-    names = run.names()
+    edges = run.workflow.graph.outgoing[node_id]
+    names = run.names() if any(edge.when for edge in edges) else {}
     taken: set[str] = set()
     errors: dict[str, str] = {}
-    for edge in run.workflow.graph.outgoing[node_id]:
+    for edge in edges:
         try:
             if edge.when is None or edge.when.is_true(names):
                 taken.add(edge.key)

@@ -7,11 +7,12 @@ import os
 import sys
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, worker_init, worker_shutting_down
+from celery.signals import beat_init, setup_logging, worker_init, worker_process_init, worker_shutting_down
 from django.core.checks import ERROR, run_checks
 
 from execution.stopping import ask_to_stop
 from notifyflow import redis_broker
+from notifyflow.collector import spare_what_is_loaded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "notifyflow.settings")
 
@@ -43,6 +44,12 @@ def _refuse(name: str) -> None:
     if errors := [fault for fault in run_checks() if fault.level >= ERROR]:
         # Celery logs what a receiver raises, and starts; an exit it lets pass.
         sys.exit("\n".join(f"The {name} does not start: {fault.msg} {fault.hint or ''}".strip() for fault in errors))
+
+
+@worker_process_init.connect
+def spare_the_collector(**_: object) -> None:
+    """Save a worker process the look at what is loaded for good: a twelfth of a step's time."""
+    spare_what_is_loaded()
 
 
 @worker_shutting_down.connect

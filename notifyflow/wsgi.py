@@ -1,6 +1,5 @@
 """The WSGI application that granian and waitress serve: Django's, after two repairs of what servers hand over."""
 
-import gc
 import os
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http.response import HttpResponseBase
 
 from execution.checks import TIME_LIMITS
+from notifyflow.collector import spare_what_is_loaded
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -84,8 +84,5 @@ def _refuse_unsafe_settings() -> None:
 _refuse_unsafe_settings()
 application = Handler()
 
-# What is loaded by now stays for good: the collector needn't look at it again, and may let young objects gather.
 # Measured as a tenth of a request's time: accepted triggers a second with and without, alternating.
-gc.collect()
-gc.freeze()
-gc.set_threshold(50_000, 20, 50)
+spare_what_is_loaded()

@@ -4,16 +4,17 @@ Only `templates` imports Liquid; everyone else imports this module.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from liquid.exceptions import LiquidError
+from msgspec import Struct
 
 from templates import limits
 from templates.dialect.environment import DialectEnvironment
 from templates.dialect.expressions import Expression
 from templates.dialect.filters import FILTERS
 from templates.dialect.nodes import UNEXPECTED, DialectNode, as_render_error, line_of, write_all
+from templates.dialect.plain import plain_pieces, render_plain
 from templates.dialect.reader import ExpressionReader, Origin
 from templates.dialect.state import RenderState
 from templates.dialect.unicode import well_formed
@@ -36,8 +37,7 @@ _TEXT: Final = DialectEnvironment(is_html=False)
 _HTML: Final = DialectEnvironment(is_html=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(Struct, frozen=True):
     """What a template said, and the names it asked for in vain, in order of first use."""
 
     text: str
@@ -47,16 +47,20 @@ class Rendered:
 class Template:
     """A compiled template. It never changes, so any number of threads may render it at once."""
 
-    __slots__ = ("_nodes", "_plain")
+    __slots__ = ("_nodes", "_pieces")
 
-    def __init__(self, nodes: Sequence[DialectNode], plain: Rendered | None = None) -> None:
+    def __init__(self, nodes: Sequence[DialectNode]) -> None:
         self._nodes = tuple(nodes)
-        self._plain = plain
+        self._pieces = plain_pieces(nodes)
 
     def render(self, context: Mapping[str, object], *, strict: bool = False) -> Rendered:
         """Render with JSON-like values. Raises RenderError, also for a missing variable if `strict`."""
-        if self._plain is not None:
-            return self._plain
+        if self._pieces is not None and (text := render_plain(self._pieces, context)) is not None:
+            return Rendered(text)
+        return self.render_in_full(context, strict=strict)
+
+    def render_in_full(self, context: Mapping[str, object], *, strict: bool = False) -> Rendered:
+        """Render by what any template may need; what `render` does is the same, and sooner done for most."""
         state = RenderState(context, is_strict=strict)
         write_all(self._nodes, state)
         return Rendered(well_formed("".join(state.chunks)), tuple(state.missing))
@@ -84,8 +88,6 @@ def compile_template(source: str, *, is_html: bool = False) -> Template:
     Raises TemplateSyntaxError when the source is not a template, or larger or deeper than allowed.
     """
     _check_size(source)
-    if "{" not in source:
-        return Template((), Rendered(well_formed(source)))
     try:
         nodes = (_HTML if is_html else _TEXT).from_string(source).nodes
     except LiquidError as error:

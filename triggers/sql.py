@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +28,8 @@ def run(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-def columns_of(model: type[Model], names: Sequence[str]) -> str:
+@lru_cache
+def columns_of(model: type[Model], names: tuple[str, ...]) -> str:
     """Return names and types as a record definition has them."""
     quote = connection.ops.quote_name
     types = {field.attname: field.db_type(connection) for field in model._meta.concrete_fields}

@@ -68,8 +68,8 @@ class Edge:
     source: str
     target: str
     when: Condition | None = None
+    # The edge's name in stored state; node ids hold no `>`, and no two edges join the same nodes.
+    key: str = field(init=False)
 
-    @property
-    def key(self) -> str:
-        """The edge's name in stored state; node ids hold no `>`, and no two edges join the same nodes."""
-        return f"{self.source}>{self.target}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", f"{self.source}>{self.target}")

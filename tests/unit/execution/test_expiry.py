@@ -1,11 +1,11 @@
 """What is late is dropped: by its trigger's expiry and by its node's time to live."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from execution import engine
 from execution.engine import Ready, RunState

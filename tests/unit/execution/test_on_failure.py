@@ -1,9 +1,9 @@
 """A node that fails for good and lets the workflow go on: what its edges and later templates see of it."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from channels.contract import SendError
 from execution import engine

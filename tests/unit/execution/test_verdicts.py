@@ -1,10 +1,10 @@
 """From a provider's answer to a finished step and an outcome."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from channels.contract import SendError
 from execution import engine
