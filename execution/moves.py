@@ -11,9 +11,9 @@ from django.db import connection
 from msgspec.structs import asdict
 
 from execution.claims import Claim
-from execution.kinds import Kinds
 from execution.states import check_trigger_move
 from triggers.arrays import Integers, Uuids
+from triggers.kinds import Kinds
 from triggers.models import Trigger
 from triggers.sql import columns_of, run
 from triggers.states import TriggerStatus

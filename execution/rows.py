@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 from django.db import connection
 
-from execution.kinds import Kinds
 from execution.models import Step
 from execution.step_rows import StepRow
 from triggers.arrays import Integers, Moments, Texts, Uuids
+from triggers.kinds import Kinds
 from triggers.sql import columns_of, run
 
 # What makes one kind of new rows; each has an id and a trigger of its own.

@@ -129,6 +129,9 @@ else:
     DATABASES["default"].setdefault("OPTIONS", {}).update(
         {
             "connect_timeout": 5,
+            # Statements that say so are prepared (triggers.sql); a pooler that hands each transaction another
+            # connection may lose them (PgBouncer before 1.21 does).
+            "prepare_threshold": 1_000_000 if env.bool("PREPARED_STATEMENTS", default=True) else None,
             "options": "-c idle_in_transaction_session_timeout=30s -c statement_timeout=30s",
         }
     )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "notifyflow.settings")
 
+# What the front door has counted already.
+RATE = "notifyflow.rate"
 # Here bodies are larger than what may be in memory (triggers/bulk).
 STREAMED = "/api/v1/triggers/bulk/"
 
@@ -29,6 +31,11 @@ class Utf8Request(WSGIRequest):
     Django reads the query in that charset while it makes the request, before anything could answer for it: with
     `charset=hex`, or with too many parameters, the server's bare 500 would be all the answer there is.
     """
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        super().__init__(environ)
+        if rate := environ.get(RATE):
+            self.rate = rate  # it has been counted
 
     @property
     def encoding(self) -> str:
@@ -73,6 +80,8 @@ def _measure_body(environ: dict[str, Any]) -> None:
 
 django.setup(set_prefix=False)
 
+from notifyflow.front_door import stand_before  # noqa: E402  # what it needs can only be imported now
+
 
 def _refuse_unsafe_settings() -> None:
     """Raise ImproperlyConfigured for what `manage.py check` refuses; no check runs before a server starts."""
@@ -82,7 +91,7 @@ def _refuse_unsafe_settings() -> None:
 
 
 _refuse_unsafe_settings()
-application = Handler()
+application = stand_before(Handler())
 
 # Measured as a tenth of a request's time: accepted triggers a second with and without, alternating.
 spare_what_is_loaded()

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 from accounts.models import User
 from accounts.recently import recent_keys, recent_users
 from accounts.roles import Role
+from notifyflow.front_door import headers_of_all
 from tests.factories import UserFactory
 from triggers import bells
 from workflows.compiled import compiled_version
@@ -29,6 +30,7 @@ def nothing_left_behind(settings: Settings, tmp_path: Path) -> Iterator[None]:
     recent_keys.forget()
     bells.broker_pause.end()
     bells.cache_pause.end()
+    headers_of_all.cache_clear()
     yield
     shutil.rmtree(tmp_path, ignore_errors=True)
 

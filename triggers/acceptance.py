@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.utils import timezone
 
-from accounts.audit import SYSTEM, Action, Actor, entry_of
+from accounts.audit import SYSTEM, Actor
 from triggers import bells
 from triggers.gathering import Gathering
 from triggers.insertion import NewTrigger, insert_new
@@ -59,6 +60,19 @@ class Acceptance:
     is_created: bool
     payload_differs: bool = False
 
+    @property
+    def status_code(self) -> int:
+        """How the API answers."""
+        return HTTPStatus.ACCEPTED if self.is_created else HTTPStatus.OK
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the API says beside the trigger."""
+        if self.is_created:
+            return {}
+        differs = {"Idempotent-Payload-Differs": "true"} if self.payload_differs else {}
+        return {"Idempotent-Replayed": "true", **differs}
+
 
 def accept_trigger(request: TriggerRequest, *, by: Actor = SYSTEM) -> Acceptance:
     """Insert the trigger once per workflow and idempotency key, with its audit entry, and ring its lane after commit.
@@ -66,14 +80,13 @@ def accept_trigger(request: TriggerRequest, *, by: Actor = SYSTEM) -> Acceptance
     Requests of one moment are inserted together, in one transaction; inside a transaction of the caller's each is
     alone. Raises UnknownWorkflow, and WorkflowInactive unless the trigger stands already.
     """
-    now = timezone.now()
-    new = _new(request, by, now=now)
+    new = _new(request, by, now=timezone.now())
     if connection.in_atomic_block:
         (is_made,) = _insert([new])
         _ring([new])
     else:
         is_made = _moment.join(new)
-    return Acceptance(new.trigger, is_created=True) if is_made else _standing(request)
+    return Acceptance(new.trigger(), is_created=True) if is_made else _standing(request)
 
 
 def _begin(accepted_at: datetime, scheduled_at: datetime | None) -> datetime:
@@ -81,38 +94,36 @@ def _begin(accepted_at: datetime, scheduled_at: datetime | None) -> datetime:
 
 
 def _new(request: TriggerRequest, by: Actor, *, now: datetime) -> NewTrigger:
-    trigger = Trigger(
+    return NewTrigger(
+        named=request.workflow,
         idempotency_key=request.idempotency_key,
-        available_at=_begin(now, request.scheduled_at),
-        scheduled_at=request.scheduled_at,
-        expires_at=request.expiry(accepted_at=now),
         recipient=request.recipient,
         context=request.context,
         created_at=now,
-        updated_at=now,
+        by=by,
+        priority=None if request.priority is None else request.priority.value,
+        scheduled_at=request.scheduled_at,
+        expires_at=request.expiry(accepted_at=now),
     )
-    if request.priority is not None:
-        trigger.priority = request.priority.value
-    entry = entry_of(
-        by,
-        Action.TRIGGER_CREATED,
-        object_type="trigger",
-        object_id=trigger.pk,
-        object_name=trigger.idempotency_key,
-    )
-    return NewTrigger(trigger, request.workflow, entry)
 
 
 def _insert(news: Sequence[NewTrigger]) -> list[bool]:
+    _look_at_connection()
     made = insert_new(news)
-    return [new.trigger.pk in made for new in news]
+    return [new.id in made for new in news]
+
+
+def _look_at_connection() -> None:
+    """Drop a connection that is stale, as Django does when a request begins; not all that come here are Django's."""
+    if not connection.in_atomic_block:
+        close_old_connections()
 
 
 def _ring(news: Sequence[NewTrigger]) -> None:
     """Ring, after commit, for those that were made: only they have got a version."""
     now = timezone.now()
-    made = [new.trigger for new in news if new.trigger.version_id is not None]
-    for lane, moment in {(trigger.lane, max(trigger.available_at, now)) for trigger in made}:
+    times = {(new.priority, max(new.available_at, now)) for new in news if new.version is not None}
+    for lane, moment in {(Priority(priority).lane, at) for priority, at in times if priority is not None}:
         bells.ring_on_commit(lane, moment, now=now)
 
 
@@ -127,6 +138,7 @@ _moment = Gathering(_insert, then=_ring, is_everyones=_is_everyones)
 
 def _standing(request: TriggerRequest) -> Acceptance:
     """Return the trigger that kept the request from being inserted, or raise what else did."""
+    _look_at_connection()
     workflow = Workflow.objects.named(request.workflow).first()
     if workflow is None:
         raise UnknownWorkflow(request.workflow)

@@ -1,22 +1,28 @@
 """New triggers and their audit entries, written together: one statement for however many there are.
 
-On PostgreSQL the rows travel as JSON, as steps do (docs/adr/0006-steps-as-one-json-parameter.md); elsewhere each row
-has statements of its own, in one transaction.
+On PostgreSQL the rows travel as arrays, and what they have in common once (docs/adr/0014-rows-as-arrays.md); elsewhere
+each row has statements of its own, in one transaction.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db import connection, transaction
-from django.db.models import Model
+from msgspec import Struct, field
+from uuid_utils.compat import uuid7
 
+from accounts.audit import Action, Actor, entry_of
 from accounts.models import AuditEntry
+from triggers.arrays import Integers, Moments, Texts, Uuids
+from triggers.kinds import Kinds
 from triggers.models import Trigger
-from triggers.sql import as_json, insert_into, parameters_of
+from triggers.sql import columns_of, insert_into, parameters_of, run
+from triggers.states import TriggerStatus
 from workflows.keys import is_workflow_id
 from workflows.models import Workflow, WorkflowVersion
 
@@ -24,17 +30,94 @@ ENTRY_NODE_ID = {
     "postgresql": "v.definition ->> 'entry_node_id'",
     "sqlite": "json_extract(v.definition, '$.entry_node_id')",
 }
-# What an entry takes from there; everything else of it is known before.
-NOTED = {"changes": "jsonb_build_object('workflow', w.key)"}
+# What triggers of one moment mostly have in common, and who asked for them.
+KIND_OF_TRIGGER = ("priority", "scheduled_at", "expires_at")
+KIND_OF_ENTRY = ("actor_id", "actor", "role", "via", "key_prefix", "address")
+TRIGGER = {
+    "id": "r.id",
+    "idempotency_key": "r.idempotency_key",
+    "status": f"'{TriggerStatus.ENQUEUED.value}'",
+    "available_at": "GREATEST(r.created_at, r.scheduled_at)",
+    "last_step_status": "''",
+    "attempts": "0",
+    "scheduled_at": "r.scheduled_at",
+    "expires_at": "r.expires_at",
+    "created_at": "r.created_at",
+    "updated_at": "r.created_at",
+    "failed_nodes": "'[]'",
+    "recipient": "r.recipient::jsonb",
+    "context": "r.context::jsonb",
+}
+ENTRY = {name: f"r.{name}" for name in KIND_OF_ENTRY} | {
+    "id": "r.entry_id",
+    "at": "r.created_at",
+    "action": f"'{Action.TRIGGER_CREATED.value}'",
+    "object_type": "'trigger'",
+    "object_id": "r.id",
+    "object_name": "r.idempotency_key",
+    "changes": "jsonb_build_object('workflow', w.key)",
+    "request_id": "r.request_id",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class NewTrigger:
-    """A row without what the workflow gives it, whose workflow (an id or a key) that is, and who asked for it."""
+class NewTrigger(Struct):
+    """What becomes a row, by the names of `Trigger`, of a workflow that is named by its id or key; `by` asks for it.
 
-    trigger: Trigger
-    workflow: str
-    entry: AuditEntry
+    Once it has been inserted it has a version, and with it what the workflow gives: priority and node.
+    """
+
+    named: str
+    idempotency_key: str
+    recipient: dict[str, Any]
+    context: dict[str, Any]
+    created_at: datetime
+    by: Actor
+    priority: int | None = None
+    scheduled_at: datetime | None = None
+    expires_at: datetime | None = None
+    current_node_id: str = ""
+    version: WorkflowVersion | None = None
+    id: UUID = field(default_factory=uuid7)
+    entry_id: UUID = field(default_factory=uuid7)
+
+    @property
+    def available_at(self) -> datetime:
+        """When it may begin."""
+        return max(self.created_at, self.scheduled_at or self.created_at)
+
+    def trigger(self) -> Trigger:
+        """Return it as Django has it."""
+        made = Trigger(
+            id=self.id,
+            idempotency_key=self.idempotency_key,
+            available_at=self.available_at,
+            scheduled_at=self.scheduled_at,
+            expires_at=self.expires_at,
+            recipient=self.recipient,
+            context=self.context,
+            current_node_id=self.current_node_id,
+            created_at=self.created_at,
+            updated_at=self.created_at,
+        )
+        if self.priority is not None:
+            made.priority = self.priority
+        if self.version is not None:
+            made.version, made.workflow = self.version, self.version.workflow
+        return made
+
+    def entry(self) -> AuditEntry:
+        """Return what notes it in the audit trail."""
+        changes = {"workflow": self.version.workflow.key} if self.version else {}
+        made = entry_of(
+            self.by,
+            Action.TRIGGER_CREATED,
+            object_type="trigger",
+            object_id=self.id,
+            object_name=self.idempotency_key,
+            changes=changes,
+        )
+        made.id, made.at = self.entry_id, self.created_at
+        return made
 
 
 def insert_new(asked: Iterable[NewTrigger]) -> set[UUID]:
@@ -47,7 +130,7 @@ def insert_new(asked: Iterable[NewTrigger]) -> set[UUID]:
     """
     groups: defaultdict[str, list[NewTrigger]] = defaultdict(list)
     for each in asked:
-        groups["id" if is_workflow_id(each.workflow) else "key"].append(each)
+        groups["id" if is_workflow_id(each.named) else "key"].append(each)
     if connection.vendor == "postgresql" and len(groups) == 1:
         ((wanted, news),) = groups.items()
         return _insert_together(wanted, news)
@@ -57,39 +140,66 @@ def insert_new(asked: Iterable[NewTrigger]) -> set[UUID]:
 
 
 def _insert_together(wanted: str, news: list[NewTrigger]) -> set[UUID]:
-    ordered = sorted(news, key=lambda new: (new.workflow, new.trigger.idempotency_key))
-    triggers = [{**_values(new.trigger), "workflow": new.workflow, "n": number} for number, new in enumerate(ordered)]
-    entries = [_values(new.entry) for new in ordered]
-    with connection.cursor() as cursor:
-        cursor.execute(_together_sql(wanted), [as_json(triggers), as_json(entries)])
-        made = {UUID(str(row[0])): row[1:] for row in cursor.fetchall()}
+    ordered = sorted(news, key=lambda new: (new.named, new.idempotency_key))
+    kinds: Kinds[dict[str, Any]] = Kinds()
+    numbers = [_number_of(kinds, new) for new in ordered]
+    rows = run(
+        _together_sql(wanted),
+        [
+            Uuids([new.id for new in ordered]),
+            Uuids([new.entry_id for new in ordered]),
+            Texts([new.idempotency_key for new in ordered]),
+            Texts([msgspec.json.encode(new.recipient) for new in ordered]),
+            Texts([msgspec.json.encode(new.context) for new in ordered]),
+            Texts([new.by.request_id for new in ordered]),
+            Moments([new.created_at for new in ordered]),
+            Integers(numbers),
+            kinds.encoded(),
+        ],
+    )
+    made = {row[0]: row[1:] for row in rows}
     for new in news:
-        if new.trigger.pk in made:
-            _complete(new.trigger, made[new.trigger.pk])
+        if new.id in made:
+            _complete(new, made[new.id])
     return set(made)
+
+
+def _number_of(kinds: Kinds[dict[str, Any]], new: NewTrigger) -> int:
+    by = new.by
+    kind = {
+        "named": new.named,
+        "priority": new.priority,
+        "scheduled_at": new.scheduled_at,
+        "expires_at": new.expires_at,
+        "actor_id": by.user_id,
+        "actor": by.name,
+        "role": by.role,
+        "via": by.via.value,
+        "key_prefix": by.key_prefix,
+        "address": by.address,
+    }
+    return kinds.number(tuple(kind.values()), kind)
 
 
 def _insert_one_by_one(wanted: str, news: list[NewTrigger]) -> set[UUID]:
     made = set()
     for new in news:
-        values = [*parameters_of(new.trigger, _from_workflow("%s")), new.workflow]
+        values = [*parameters_of(new.trigger(), _from_workflow("%s")), new.named]
         if wanted == "id":
-            values[-1] = Workflow._meta.pk.get_db_prep_value(new.workflow, connection)
+            values[-1] = Workflow._meta.pk.get_db_prep_value(new.named, connection)
         with connection.cursor() as cursor:
             cursor.execute(_single_sql(wanted), values)
             row = cursor.fetchone()
         if row is not None:
-            _complete(new.trigger, row[1:])
-            new.entry.changes = {"workflow": new.trigger.workflow.key}
-            new.entry.save(force_insert=True)
-            made.add(new.trigger.pk)
+            _complete(new, row[1:])
+            new.entry().save(force_insert=True)
+            made.add(new.id)
     return made
 
 
-def _complete(trigger: Trigger, row: Sequence[Any]) -> None:
-    version_id, trigger.priority, trigger.current_node_id = row
-    trigger.version = _version(UUID(str(version_id)))
-    trigger.workflow = trigger.version.workflow
+def _complete(new: NewTrigger, row: Sequence[Any]) -> None:
+    version_id, new.priority, new.current_node_id = row
+    new.version = _version(UUID(str(version_id)))
 
 
 @lru_cache(maxsize=4096)
@@ -98,30 +208,24 @@ def _version(version_id: UUID) -> WorkflowVersion:
     return WorkflowVersion.objects.select_related("workflow").only("number", "workflow__key").get(pk=version_id)
 
 
-def _values(row: Model) -> dict[str, Any]:
-    """Return the row's columns that are not null."""
-    return {name: value for name in _names(type(row)) if (value := row.__dict__.get(name)) is not None}
-
-
-@lru_cache
-def _names(model: type[Model]) -> tuple[str, ...]:
-    return tuple(field.attname for field in model._meta.concrete_fields)
-
-
 @lru_cache
 def _together_sql(wanted: str) -> str:
     """Return the INSERT with the audit entries of what it inserted; a replay inserts nothing and notes nothing."""
     workflows = connection.ops.quote_name(Workflow._meta.db_table)
-    rows = _records(Trigger, f"workflow {'uuid' if wanted == 'id' else 'text'}, n integer")
+    named = f"named {'uuid' if wanted == 'id' else 'text'}"
+    of_both = f"{columns_of(Trigger, KIND_OF_TRIGGER)}, {columns_of(AuditEntry, KIND_OF_ENTRY)}"
     # The lock is what the foreign key takes anyway, taken before the look: a deletion under way is waited for and seen.
     return (
-        f"WITH made AS ({insert_into(Trigger, _from_workflow('r.{}'), 'r.{}')} FROM {rows}"  # noqa: S608  # names of the models
-        f" JOIN {workflows} w ON w.{wanted} = r.workflow{_version_join()}"
+        f"WITH r AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) WITH ORDINALITY"  # noqa: S608  # names of the models
+        " AS a(id, entry_id, idempotency_key, recipient, context, request_id, created_at, kind, n)"
+        f" JOIN jsonb_to_recordset($9::text::jsonb) AS k(kind integer, {named}, {of_both}) USING (kind)),"
+        f" made AS ({insert_into(Trigger, TRIGGER | _from_workflow('r.priority'), 'NULL')} FROM r"
+        f" JOIN {workflows} w ON w.{wanted} = r.named{_version_join()}"
         " WHERE w.is_active ORDER BY r.n FOR KEY SHARE OF w"
         " ON CONFLICT (workflow_id, idempotency_key) DO NOTHING"
         " RETURNING id, workflow_id, version_id, priority, current_node_id),"
-        f" noted AS ({insert_into(AuditEntry, NOTED, 'r.{}')} FROM {_records(AuditEntry)}"
-        f" JOIN made ON made.id = r.object_id JOIN {workflows} w ON w.id = made.workflow_id)"
+        f" noted AS ({insert_into(AuditEntry, ENTRY, 'NULL')} FROM r"
+        f" JOIN made ON made.id = r.id JOIN {workflows} w ON w.id = made.workflow_id)"
         " SELECT id, version_id, priority, current_node_id FROM made"
     )
 
@@ -140,13 +244,6 @@ def _single_sql(wanted: str) -> str:
 def _version_join() -> str:
     versions = connection.ops.quote_name(WorkflowVersion._meta.db_table)
     return f" JOIN {versions} v ON v.workflow_id = w.id AND v.number = w.version"
-
-
-def _records(model: type[Model], more: str = "") -> str:
-    """Return the SQL that makes rows of a parameter, typed as the table's columns are."""
-    quote = connection.ops.quote_name
-    typed = [f"{quote(field.attname)} {field.db_type(connection)}" for field in model._meta.concrete_fields]
-    return f"jsonb_to_recordset(%s::jsonb) AS r({', '.join([*typed, more] if more else typed)})"
 
 
 def _from_workflow(value: str) -> dict[str, str]:

@@ -1,24 +1,18 @@
 """Triggers over HTTP: asking for them, and reading how far they are. What moves them is in `execution`."""
 
-from typing import Any
-
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.exceptions import APIException, NotFound
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.audit import actor_of, api_actor
+from accounts.audit import actor_of
 from accounts.roles import Capability
-from triggers.acceptance import Acceptance, TriggerRequest, UnknownWorkflow, WorkflowInactive, accept_trigger
+from triggers.acceptance import TriggerRequest, UnknownWorkflow, WorkflowInactive, accept_trigger
 from triggers.filters import TriggerFilter
 from triggers.models import Trigger
-from triggers.plain import plain_request
 from triggers.serializers import LARGEST_CONTEXT_BYTES, TriggerBodySerializer, TriggerSerializer, encoded_size
 
 
@@ -69,28 +63,6 @@ class TriggerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     serializer_class = TriggerSerializer
     filterset_class = TriggerFilter
 
-    trouble: Exception | None = None
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer; a plain request to trigger a workflow without DRF, which takes as long as all the rest of it.
-
-        What goes wrong with one of those is told by DRF in its own way: `create` finds it in `trouble`.
-        """
-        wanted = plain_request(request) if self.action_map.get((request.method or "").lower()) == "create" else None
-        if wanted is None:
-            return super().dispatch(request, *args, **kwargs)
-        try:
-            acceptance = accept_trigger(wanted, by=api_actor(request, request.user, getattr(request, "auth", None)))
-        except Exception as error:  # noqa: BLE001  # raised again, where DRF has words for it
-            self.trouble = error
-            return super().dispatch(request, *args, **kwargs)
-        return HttpResponse(
-            JSONRenderer().render(TriggerSerializer.shown(acceptance.trigger)),
-            content_type=JSONRenderer.media_type,
-            status=_status(acceptance),
-            headers={"Allow": "GET, POST, HEAD, OPTIONS", **_headers(acceptance)},
-        )
-
     def get_queryset(self) -> QuerySet[Trigger]:
         """Return triggers with what their answer shows, in one query."""
         return Trigger.objects.select_related("workflow", "version").defer("run_state", "version__definition")
@@ -123,15 +95,16 @@ class TriggerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     def create(self, request: Request) -> Response:
         """Trigger a workflow for a person, once per idempotency key."""
         try:
-            if self.trouble is not None:
-                raise self.trouble
+            if trouble := request.META.get("notifyflow.trouble"):
+                # It was tried already, by whoever stands before Django.
+                raise trouble
             acceptance = accept_trigger(_wanted(request), by=actor_of(request))
         except UnknownWorkflow:
             raise NotFound("There is no such workflow.", code="unknown_workflow") from None
         except WorkflowInactive:
             raise InactiveConflict from None
         shown = TriggerSerializer(acceptance.trigger).data
-        return Response(shown, status=_status(acceptance), headers=_headers(acceptance))
+        return Response(shown, status=acceptance.status_code, headers=acceptance.headers)
 
 
 def _wanted(request: Request) -> TriggerRequest:
@@ -142,19 +115,6 @@ def _wanted(request: Request) -> TriggerRequest:
     if _is_too_large(request, wanted.context):
         raise ContextTooLarge
     return wanted
-
-
-def _status(acceptance: Acceptance) -> int:
-    return status.HTTP_202_ACCEPTED if acceptance.is_created else status.HTTP_200_OK
-
-
-def _headers(acceptance: Acceptance) -> dict[str, str]:
-    if acceptance.is_created:
-        return {}
-    headers = {"Idempotent-Replayed": "true"}
-    if acceptance.payload_differs:
-        headers["Idempotent-Payload-Differs"] = "true"
-    return headers
 
 
 def _is_too_large(request: Request, context: dict[str, object]) -> bool:

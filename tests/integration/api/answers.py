@@ -7,6 +7,7 @@ from django.test import Client
 
 from accounts.models import User
 from tests.conftest import access_token
+from tests.front import FrontClient
 
 JSON = "application/json"
 V1 = "/api/v1/"
@@ -28,12 +29,12 @@ class Answer(Protocol):
 
 def stranger() -> Client:
     """Return a client that nobody has signed in; an exception in a view is a 500 here, not an exception."""
-    return Client(raise_request_exception=False)
+    return FrontClient(raise_request_exception=False)
 
 
 def signed_in(user: User) -> Client:
     """Return a client with a user's token."""
-    return Client(raise_request_exception=False, headers={"Authorization": f"Bearer {access_token(user)}"})
+    return FrontClient(raise_request_exception=False, headers={"Authorization": f"Bearer {access_token(user)}"})
 
 
 def call(client: Client, method: str, path: str, body: Any = None, **more: Any) -> Any:

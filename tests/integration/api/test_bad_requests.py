@@ -229,7 +229,9 @@ def test_every_answer_has_a_request_id(admin: Client, method: str, path: str, st
 
 
 def test_a_fault_of_the_server_has_a_request_id_and_gives_nothing_away(admin: Client) -> None:
-    broken = patch("triggers.views.accept_trigger", side_effect=InternalError('relation "secret" does not exist'))
+    broken = patch(
+        "notifyflow.front_door.accept_trigger", side_effect=InternalError('relation "secret" does not exist')
+    )
     body: dict[str, Any] = {"workflow": "known", "idempotency_key": "k"}
     with broken:
         answer = call(admin, "POST", "triggers/", body, headers={"X-Request-ID": "mine"})

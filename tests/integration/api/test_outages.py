@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any
-from unittest.mock import Mock
 
 import psycopg
 import pytest
@@ -17,10 +16,10 @@ from pytest_django import Settings
 
 from accounts.models import User
 from notifyflow.celery import app
-from notifyflow.wsgi import application
 from tests.conftest import access_token
 from tests.factories import ANN, UserFactory, WorkflowFactory
 from tests.fakes.proxy import Proxy
+from tests.front import served
 from tests.integration.api.answers import JSON, errors_of
 from tests.integration.api.test_health import redis_cache
 from tests.integration.brokers.conftest import connected_to
@@ -49,9 +48,7 @@ class Service:
     def _ask(self, method: str, path: str, body: Any, **more: Any) -> Any:
         head = {"Authorization": f"Bearer {self.token}"}
         request = RequestFactory().generic(method, path, json.dumps(body), content_type=JSON, headers=head, **more)
-        answer = application(request.environ, Mock())
-        answer.close()
-        return answer
+        return served(request.environ)
 
     def trigger(self, key: str = "k") -> Any:
         """Ask for a trigger."""
@@ -137,10 +134,11 @@ def test_a_trigger_whose_commit_got_no_answer_stands_once_when_it_is_asked_for_a
 ) -> None:
     """Invariant 2, when nobody knows whether the first one was stored."""
     assert service.ask().status_code == 200
-    proxy.lose_answer_to(b"triggers_trigger")
+    # The statement is prepared before; what carries the key inserts and commits.
+    proxy.lose_answer_to(b"commit-without-answer")
 
-    check_unavailable(service.trigger())
-    again = service.trigger()
+    check_unavailable(service.trigger("commit-without-answer"))
+    again = service.trigger("commit-without-answer")
 
     assert (again.status_code, again.headers["Idempotent-Replayed"]) == (200, "true")
     assert Trigger.objects.count() == 1

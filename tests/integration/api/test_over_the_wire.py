@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from time import monotonic
-from unittest.mock import Mock
 
 import pytest
 from django.db import connections
 from django.test import RequestFactory
 
 from notifyflow.embedded.threads import Web
-from notifyflow.wsgi import application
 from tests.conftest import access_token
 from tests.e2e.processes import BIN, Processes, answers, free_port, wait_until
 from tests.factories import UserFactory, WorkflowFactory
+from tests.front import served
 from tests.integration.api.answers import JSON, details_of, errors_of
 from triggers.models import Trigger
 
@@ -120,8 +119,7 @@ def test_a_body_in_chunks_is_read_also_from_a_server_that_does_not_count_them(si
     del environ["CONTENT_LENGTH"]
     environ |= {"wsgi.input": BytesIO(body(context={"text": "x" * size})), "wsgi.input_terminated": True}
 
-    answer = application(environ, Mock())
-    answer.close()
+    answer = served(environ)
 
     assert answer.status_code == status
 
