@@ -28,6 +28,8 @@ def require_sendable(fields: Mapping[str, str], *, provider: str) -> None:
 
 def may_break_line(text: str) -> bool:
     """Tell whether a mail program could read a line end or a control character in a header of this text."""
+    if text.isprintable():
+        return False
     return any(unicodedata.category(character) in _LINE_ENDERS and character != "\t" for character in text)
 
 

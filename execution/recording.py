@@ -27,21 +27,30 @@ from triggers.states import TriggerStatus
 
 
 class Advance(Struct, frozen=True):
-    """A result that has moved its run in memory: from which state, and whether the run goes on at once."""
+    """A result that has moved its run in memory: from which state, and whether the run goes on at once.
+
+    One that is `passing` leaves its trigger's row as it is, which the next one moves: the steps tell how far it got.
+    """
 
     result: Result
     before: engine.RunState
     goes_on: bool
+    passing: bool = False
 
 
-def advance(result: Result, *, now: datetime, may_go_on: bool) -> Advance:
-    """Move the result's run. One whose next node is due goes on, unless `may_go_on` is False."""
+def advance(result: Result, *, now: datetime, may_go_on: bool, may_pass: bool = False) -> Advance:
+    """Move the result's run. One whose next node is due goes on, unless `may_go_on` is False.
+
+    With `may_pass`, one that goes on after a success is passing (docs/adr/0015).
+    """
     run = result.run
     before = run.state
     at = result.at or now
     run.state = engine.advance(run.workflow.graph, before, node_id=result.node_id, outcome=result.outcome, at=at)
     following = engine.next_node(run.workflow.graph, run.state) if may_go_on else None
-    return Advance(result, before, goes_on=following is not None and following[1].at <= now)
+    goes_on = following is not None and following[1].at <= now
+    passing = may_pass and goes_on and type(result.outcome) is engine.Succeeded
+    return Advance(result, before, goes_on, passing and not engine.newly_skipped(before, run.state))
 
 
 @transaction.atomic
@@ -61,11 +70,22 @@ def record(claim: Claim, advances: Sequence[Advance], sends: Sequence[Send] = ()
     DeadLetter.objects.bulk_create(
         _dead_letter(each.result, now=now) for each in kept if each.result.run.state.has_failed
     )
-    moves = [_move(each, now=now) for each in kept]
-    move_triggers(claim, [each.result.run.id for each in kept], moves, now=now)
+    _move_triggers(claim, [each for each in kept if not each.passing], now=now)
+    return held
+
+
+@transaction.atomic
+def tell(claim: Claim, advances: Sequence[Advance], *, now: datetime) -> None:
+    """Move the rows of triggers that have been passing, as far as the claim still holds them."""
+    held = lock_held(claim, [each.result.run.id for each in advances])
+    _move_triggers(claim, [each for each in advances if each.result.run.id in held], now=now)
+
+
+def _move_triggers(claim: Claim, advances: Sequence[Advance], *, now: datetime) -> None:
+    moves = [_move(each, now=now) for each in advances]
+    move_triggers(claim, [each.result.run.id for each in advances], moves, now=now)
     for moment in sorted({move.available_at for move in moves if move.available_at and not move.keeps_claim}):
         bells.ring_on_commit(claim.lane, moment, now=now)
-    return held
 
 
 def _store_steps(advances: Sequence[Advance], intents: list[StepRow], *, now: datetime) -> None:

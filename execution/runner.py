@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from time import monotonic, sleep
 from typing import TypeVar
+from uuid import UUID
 
 from django.conf import settings
 from django.db import (
@@ -27,7 +28,7 @@ from execution import stopping
 from execution.claims import Claim, claim_batch, claim_more, lease_length, release, renew_lease
 from execution.in_hand import NO_CHANNEL, InHand
 from execution.intents import withdraw_intents
-from execution.recording import Advance, advance, record
+from execution.recording import Advance, advance, record, tell
 from execution.runs import Run, Unrunnable, load_runs
 from execution.sending import Sender
 from execution.unrunnable import fail_unrunnable
@@ -92,6 +93,8 @@ class Batch:
     in_hand: InHand = field(init=False)
     dry: frozenset[str] = frozenset()
     look_at: float = 0.0
+    # Whose rows say less than their steps, by trigger.
+    passing: dict[UUID, Advance] = field(default_factory=dict)
     stop_at: float = field(init=False)
     renew_at: float = field(init=False)
     trouble: DatabaseError | InterfaceError | None = None
@@ -127,7 +130,8 @@ class Batch:
         # Asked once: what may go on must not be given back before its outcome is stored.
         has_time = self._has_time()
         may_go_on = has_time and not self.one_node
-        advances = [advance(result, now=now, may_go_on=may_go_on) for result in results]
+        may_pass = not self.sender.is_slow
+        advances = [advance(result, now=now, may_go_on=may_go_on, may_pass=may_pass) for result in results]
         self.in_hand.put_first([each.result.run for each in advances if each.goes_on])
         begun = self._guarded(partial(self._plan, now) if has_time else self._give_back)
         sends, further = begun or ([], [])
@@ -238,6 +242,11 @@ class Batch:
                 return
             else:
                 break
+        for each in advances:
+            if each.passing:
+                self.passing[each.result.run.id] = each
+            else:
+                self.passing.pop(each.result.run.id, None)
         self.sender.submit(send for send in sends if send.run.id in held)
         if lost := {each.result.run.id for each in advances} - held:
             self.in_hand.drop(lost)
@@ -265,6 +274,7 @@ class Batch:
 
     def _give_back(self) -> None:
         """Leave to the next claim what has not begun."""
+        self._tell()
         sends = self.sender.take_back()
         left = self.in_hand.take_all()
         now = timezone.now()
@@ -284,6 +294,13 @@ class Batch:
             return
         renew_lease(self.claim)
         self._lease_holds(since=now)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Have the rows of triggers that have been passing say where they are: they did not rest soon after all."""
+        if self.passing:
+            tell(self.claim, list(self.passing.values()), now=timezone.now())
+            self.passing.clear()
 
     def _lease_holds(self, *, since: float) -> None:
         seconds = lease_length().total_seconds()

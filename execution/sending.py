@@ -227,36 +227,56 @@ class _Pool:
 
     def _work(self) -> None:
         sessions: dict[str, Session] = {}
-        done: list[Done] = []
-        since = 0.0
+        answers = _Answers(self._done)
         try:
-            while (job := self._next(done)) is not None:
-                began_at, computed = monotonic(), thread_time()
+            while (job := self._next(answers)) is not None:
+                began_at = monotonic()
                 if began_at >= self._sender.send_until:
                     self._done.put([Done(Answer(job[0], timezone.now(), has_begun=False))])
                     continue
-                since = since if done else began_at
-                answer = _answer(*job, sessions)
-                ended_at = monotonic()
-                done.append(Done(answer, ended_at - began_at, thread_time() - computed))
-                if ended_at - since >= HAND_BACK_SECONDS:
-                    self._hand_back(done)
+                answers.begin(began_at)
+                answers.add(_answer(*job, sessions), seconds=monotonic() - began_at)
         finally:
             for session in sessions.values():
                 session.close()
 
-    def _next(self, done: list[Done]) -> tuple[Send, dict[str, Any]] | None:
-        """Return what to send next; what is done is not kept back while there is nothing."""
+    def _next(self, answers: "_Answers") -> tuple[Send, dict[str, Any]] | None:
+        """Return what to send next; no answer is kept back while there is nothing."""
         try:
             return self._to_send.get_nowait()
         except Empty:
-            self._hand_back(done)
+            answers.hand_back()
             return self._to_send.get()
 
-    def _hand_back(self, done: list[Done]) -> None:
-        if done:
-            self._done.put(done.copy())
-            done.clear()
+
+class _Answers:
+    """What one thread hands back together: as far as it comes within a moment, since each time wakes up the batch.
+
+    The thread's own clock is dear to read: what is handed back together is taken to have computed the same.
+    """
+
+    def __init__(self, done: SimpleQueue[list[Done]]) -> None:
+        self._done = done
+        self._answers: list[tuple[Answer, float]] = []
+        self._since = self._computed = 0.0
+
+    def begin(self, now: float) -> None:
+        """Take in that the next send begins."""
+        if not self._answers:
+            self._since, self._computed = now, thread_time()
+
+    def add(self, answer: Answer, *, seconds: float) -> None:
+        """Take an answer and what it took, and hand it back if it is time."""
+        self._answers.append((answer, seconds))
+        if monotonic() - self._since >= HAND_BACK_SECONDS:
+            self.hand_back()
+
+    def hand_back(self) -> None:
+        """Hand back what there is."""
+        if self._answers:
+            each = (thread_time() - self._computed) / len(self._answers)
+            self._done.put([Done(answer, seconds, each) for answer, seconds in self._answers])
+            self._answers = []
 
 
 def _answer(send: Send, names: dict[str, Any], sessions: dict[str, Session]) -> Answer:

@@ -122,7 +122,7 @@ def headers_of_all(scheme: str, sent: tuple[tuple[str, str | None], ...]) -> lis
         "wsgi.url_scheme": scheme,
         "wsgi.input": BytesIO(),
     }
-    found = _middleware().get_response(WSGIRequest(environ))
+    found = middleware().get_response(WSGIRequest(environ))
     if found.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise NotNow
     if found.status_code != HTTPStatus.OK:
@@ -138,5 +138,5 @@ class _Middleware(WSGIHandler):
 
 
 @lru_cache
-def _middleware() -> _Middleware:
+def middleware() -> _Middleware:
     return _Middleware()

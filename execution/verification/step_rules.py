@@ -21,9 +21,28 @@ def check_steps(
     by_node: defaultdict[str, list[StepFacts]] = defaultdict(list)
     for step in steps:
         by_node[step.node_id].append(step)
+    passed = _passed(graph, state, by_node)
     for node_id in graph.nodes:
-        yield from _check_node(state, node_id, by_node[node_id], is_canceled=is_canceled)
+        if node_id not in passed:
+            yield from _check_node(state, node_id, by_node[node_id], is_canceled=is_canceled)
     yield from _check_order(graph, state, by_node, limits)
+
+
+def _passed(graph: Graph, state: RunState, steps: dict[str, list[StepFacts]]) -> set[str]:
+    """Return what a run may have reached that the state does not tell of yet (docs/adr/0015).
+
+    That is what lies behind nodes that are ready by the state and have succeeded by their steps, as far as those go on
+    succeeding. A state that holds nothing ready tells everything.
+    """
+    passed: set[str] = set()
+    to_look_at = list(state.ready)
+    while to_look_at:
+        node_id = to_look_at.pop()
+        if any(step.status == StepStatus.SUCCEEDED for step in steps.get(node_id, ())):
+            behind = [edge.target for edge in graph.outgoing[node_id] if edge.target not in passed]
+            passed.update(behind)
+            to_look_at += behind
+    return passed - state.ended.keys() - state.ready.keys()
 
 
 def _check_node(state: RunState, node_id: str, steps: Sequence[StepFacts], *, is_canceled: bool) -> Found:

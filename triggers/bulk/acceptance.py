@@ -181,7 +181,7 @@ def _insert(version: WorkflowVersion, rows: Sequence[Row], *, by: Actor) -> set[
     entry = entry_of(by, Action.TRIGGER_CREATED, object_type="trigger", object_id=None, changes=changes)
     if connection.vendor != "postgresql":
         return _insert_elsewhere(version, rows, entry)
-    # One parameter for all rows: docs/adr/0006-steps-as-one-json-parameter.md has what that saves.
+    # One parameter for all rows: they came as JSON, and a thousand of them share one plan.
     common = Row(rows[0].id, rows[0].entry_id, NOTHING_ASKED, rows[0].accepted_at).trigger(version)
     with connection.cursor() as cursor:
         cursor.execute(

@@ -10,11 +10,13 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_django import Settings
 from rest_framework.exceptions import ValidationError
 
 from accounts.audit import SYSTEM, Action
 from accounts.models import AuditEntry, User
 from accounts.roles import Role
+from notifyflow import front_door
 from tests.conftest import access_token
 from tests.factories import ANN, UserFactory, WorkflowFactory
 from tests.integration.api.answers import signed_in
@@ -60,7 +62,7 @@ def test_both_ways_give_the_same_answers(operator: Client, more: dict[str, str])
 
     assert [answer.status_code for answer in [*made, *again, *other]] == [202, 202, 202, 200, 200, 200, 200]
     assert shown(made[0], but=own) == shown(made[1], but=own)
-    assert again[1].content == again[2].content == other[0].content == other[1].content
+    assert again[1].json() == again[2].json() == other[0].json() == other[1].json()
     for plain_one, general_one in [made, again[1:], other]:
         assert headers(plain_one) == headers(general_one)
     assert other[0].headers["Idempotent-Payload-Differs"] == "true"
@@ -111,6 +113,70 @@ def test_a_caller_past_the_limit_is_not_plain_and_no_request_counts_twice(operat
     for _ in range(3):
         assert operator.post(URL, BODY, "application/json").status_code == 404  # there is no such workflow
     assert operator.post(URL, BODY, "application/json").status_code == 429
+
+
+def answered(environ: dict[str, Any]) -> front_door.Answer | None:
+    return front_door.answer(environ)
+
+
+def environ_of(user: User, body: Any = BODY, path: str = URL, **more: Any) -> dict[str, Any]:
+    head = {"Authorization": f"Bearer {access_token(user)}"}
+    return RequestFactory().post(path, body, "application/json", headers=head, **more).environ
+
+
+def test_what_is_plain_is_answered_before_django(operator: Client) -> None:
+    WorkflowFactory(key="hello")
+    user = User.objects.get()
+
+    found = answered(environ_of(user, HTTP_X_REQUEST_ID="order-17"))
+
+    assert found is not None
+    headers = dict(found.headers)
+    assert (found.status, headers["X-Request-ID"], headers["Cache-Control"]) == ("202 Accepted", "order-17", "no-store")
+    assert int(headers["Content-Length"]) == len(found.body)
+    assert json.loads(found.body)["id"] == str(Trigger.objects.get().pk)
+    assert answered(environ_of(user)).status == "200 OK"  # type: ignore[union-attr]  # it is plain too
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"HTTP_HOST": "elsewhere.example"},
+        {"HTTP_ORIGIN": "https://shop.example"},
+        {"path": f"{URL}bulk/"},
+        {"REQUEST_METHOD": "GET"},
+    ],
+)
+def test_what_django_has_to_look_at_is_left_to_it_with_its_body(
+    operator: Client, settings: Settings, more: dict[str, str]
+) -> None:
+    settings.ALLOWED_HOSTS = ["testserver"]
+    environ = environ_of(User.objects.get(), **more)
+
+    assert answered(environ) is None
+
+    assert json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))) == BODY
+
+
+def test_where_only_https_is_served_it_says_so_too(operator: Client, settings: Settings) -> None:
+    settings.SECURE_SSL_REDIRECT, settings.SECURE_HSTS_SECONDS = True, 3600
+    front_door.middleware.cache_clear()
+    WorkflowFactory(key="hello")
+    user = User.objects.get()
+
+    assert answered(environ_of(user)) is None
+    found = answered(environ_of(user, secure=True))
+
+    assert found is not None
+    assert dict(found.headers)["Strict-Transport-Security"].startswith("max-age=3600")
+    front_door.middleware.cache_clear()
+
+
+def test_what_goes_wrong_is_told_by_django_and_done_once(operator: Client) -> None:
+    answer = operator.post(URL, BODY, "application/json", headers={"X-Request-ID": "mine"})
+
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (404, "unknown_workflow")
+    assert answer.headers["X-Request-ID"] == "mine"
 
 
 texts = st.text(max_size=6) | st.sampled_from(["hello", " hello", "a" * 100, "a" * 101, "k" * 255, "k" * 256, "\u2003"])

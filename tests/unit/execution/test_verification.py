@@ -335,3 +335,32 @@ def test_clocks_of_two_hosts_may_differ_a_little() -> None:
     trigger, steps = diamond()
 
     assert kinds(DIAMOND, trigger, changed(steps, "d", started_at=BEGIN - SECOND)) == set()
+
+
+LINE = graph_of("abc", "a>b", "b>c")
+
+
+def lagging(*succeeded: str) -> tuple[TriggerFacts, list[StepFacts]]:
+    """Return a trigger whose state knows nothing yet, and steps of nodes that succeeded."""
+    steps = [
+        StepFacts(
+            WORKFLOW,
+            node_id,
+            "email",
+            1,
+            StepStatus.SUCCEEDED,
+            started_at=BEGIN + number * SECOND,
+            finished_at=BEGIN + number * SECOND,
+        )
+        for number, node_id in enumerate(succeeded)
+    ]
+    return trigger_of(engine.start(LINE, at=BEGIN), LINE, **HELD), steps
+
+
+@pytest.mark.parametrize("succeeded", ["a", "ab", "abc"])
+def test_a_state_may_lag_behind_steps_that_succeeded(succeeded: str) -> None:
+    assert kinds(LINE, *lagging(*succeeded)) == set()
+
+
+def test_it_may_not_lag_behind_one_that_did_not() -> None:
+    assert kinds(LINE, *lagging("a", "c")) == {Kind.STEP_OF_UNREACHED_NODE}
