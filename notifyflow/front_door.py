@@ -4,7 +4,8 @@ What it answers is what Django would: the headers are those that the middleware 
 scheme; tests hold the two ways together. Whatever is not plain, or goes wrong, is Django's, which has the words for it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from http import HTTPStatus
 from io import BytesIO
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.db import close_old_connections, connection
 from django.http import HttpRequest, HttpResponse
 from structlog.contextvars import bound_contextvars
 from uuid_utils.compat import uuid7
@@ -69,7 +71,7 @@ def answer(environ: dict[str, Any]) -> Answer | None:
         return None
     given = environ.get("HTTP_X_REQUEST_ID", "")
     call = Call(environ, given if SANE.fullmatch(given) else str(uuid7()))
-    with bound_contextvars(request_id=call.request_id):
+    with bound_contextvars(request_id=call.request_id), _fresh_connections():
         try:
             acceptance = _accept(call)
         except Exception as error:  # noqa: BLE001  # raised again, where there are words for it: see `triggers.views`
@@ -81,6 +83,21 @@ def answer(environ: dict[str, Any]) -> Answer | None:
     if call.rate is not None:
         environ[RATE] = call.rate
     return None
+
+
+@contextmanager
+def _fresh_connections() -> Iterator[None]:
+    """Let go of a connection that is stale or too old, as Django does when a request begins and when it has ended."""
+    _close_old_connections()
+    try:
+        yield
+    finally:
+        _close_old_connections()
+
+
+def _close_old_connections() -> None:
+    if not connection.in_atomic_block:
+        close_old_connections()
 
 
 def _accept(call: Call) -> Acceptance | None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from accounts.audit import SYSTEM, Actor
@@ -108,15 +108,8 @@ def _new(request: TriggerRequest, by: Actor, *, now: datetime) -> NewTrigger:
 
 
 def _insert(news: Sequence[NewTrigger]) -> list[bool]:
-    _look_at_connection()
     made = insert_new(news)
     return [new.id in made for new in news]
-
-
-def _look_at_connection() -> None:
-    """Drop a connection that is stale, as Django does when a request begins; not all that come here are Django's."""
-    if not connection.in_atomic_block:
-        close_old_connections()
 
 
 def _ring(news: Sequence[NewTrigger]) -> None:
@@ -138,7 +131,6 @@ _moment = Gathering(_insert, then=_ring, is_everyones=_is_everyones)
 
 def _standing(request: TriggerRequest) -> Acceptance:
     """Return the trigger that kept the request from being inserted, or raise what else did."""
-    _look_at_connection()
     workflow = Workflow.objects.named(request.workflow).first()
     if workflow is None:
         raise UnknownWorkflow(request.workflow)

@@ -241,16 +241,16 @@ def test_a_foreign_key_that_is_missing_is_named() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
-            " WHERE conrelid = 'execution_step'::regclass AND contype = 'f'"
+            " WHERE conrelid = 'execution_deadletter'::regclass AND contype = 'f'"
         )
         ((name, text),) = cursor.fetchall()
-        cursor.execute(f"ALTER TABLE execution_step DROP CONSTRAINT {name}")
+        cursor.execute(f"ALTER TABLE execution_deadletter DROP CONSTRAINT {name}")
         try:
             assert [finding["sentence"] for finding in run_verify()[0]] == [
-                "The table execution_step has no foreign key from trigger_id."
+                "The table execution_deadletter has no foreign key from trigger_id."
             ]
         finally:
-            cursor.execute(f"ALTER TABLE execution_step ADD CONSTRAINT {name} {text}")
+            cursor.execute(f"ALTER TABLE execution_deadletter ADD CONSTRAINT {name} {text}")
 
 
 def test_it_changes_nothing_and_can_not() -> None:

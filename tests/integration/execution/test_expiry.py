@@ -1,12 +1,12 @@
 """What is late by an outage is dropped and said so: never sent, by no worker, retry or redrive."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db.models import F
 from django.utils import timezone
+from msgspec.structs import replace
 from rest_framework.test import APIClient
 
 from execution.models import DeadLetter, Step
