@@ -28,7 +28,8 @@ ENV PATH=/venv/bin:$PATH \
     GRANIAN_HOST=0.0.0.0 \
     GRANIAN_PORT=8000 \
     GRANIAN_WORKERS=2 \
-    GRANIAN_BLOCKING_THREADS=16
+    GRANIAN_BLOCKING_THREADS=16 \
+    GRANIAN_BACKLOG=16384
 USER notifyflow
 EXPOSE 8000
 # No HEALTHCHECK: the same image runs processes that answer to different questions.

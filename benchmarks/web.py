@@ -16,7 +16,7 @@ def web(where: Place) -> Iterator[int]:
     """Run the web process and yield its port once it answers."""
     port = free_port()
     options = ("--interface", "wsgi", "--no-ws", "--host", HOST, "--port", str(port), "--workers", "2")
-    threads = ("--blocking-threads", "16", "--no-access-log")
+    threads = ("--blocking-threads", "16", "--backlog", "16384", "--no-access-log")
     with where.process("web", str(BIN / "granian"), *options, *threads, "notifyflow.wsgi:application"):
         wait_for_web(port)
         yield port

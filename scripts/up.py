@@ -56,6 +56,7 @@ def environment_for(urls: Mapping[Service, str], var: Path, port: int) -> dict[s
         "GRANIAN_PORT": str(port),
         "GRANIAN_WORKERS": os.environ.get("GRANIAN_WORKERS", "2"),
         "GRANIAN_BLOCKING_THREADS": os.environ.get("GRANIAN_BLOCKING_THREADS", "16"),
+        "GRANIAN_BACKLOG": os.environ.get("GRANIAN_BACKLOG", "16384"),
     }
 
 
