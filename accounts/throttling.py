@@ -34,6 +34,8 @@ KEPT_SECONDS = 2 * WINDOW_SECONDS
 # How long a process lets everybody in before it looks for a lost cache again: a look may take as long as its timeout.
 AWAY_SECONDS = 5
 LOG_SECONDS = 60
+# In a request's META: the rate, once the request has been counted.
+COUNTED = "notifyflow.rate"
 
 
 class TokenThrottle(ScopedRateThrottle):
@@ -178,7 +180,8 @@ class Allowances:
 class UserThrottle(BaseThrottle):
     """Counts a user's requests against the user's own limit or the role's; strangers have none to count.
 
-    What came of it stands on the plain request as `rate`, for the headers of the answer.
+    What came of it stands in the plain request's META, which is the server's environment: a request counts once,
+    whoever looks at it, and the headers of its answer tell.
     """
 
     allowances = Allowances()
@@ -187,7 +190,7 @@ class UserThrottle(BaseThrottle):
     def allow_request(self, request: Request, view: "APIView") -> bool:
         """Say whether the user may go on."""
         plain = request._request  # noqa: SLF001  # the answer's middleware sees only that one
-        rate = self._rate = plain.rate if hasattr(plain, "rate") else self.count(plain, request.user)
+        rate = self._rate = self.count(plain, request.user)
         return rate is None or not rate.is_exceeded
 
     def wait(self) -> float | None:
@@ -196,11 +199,11 @@ class UserThrottle(BaseThrottle):
 
     @classmethod
     def count(cls, request: HttpRequest, user: Any) -> Rate | None:
-        """Count a request and put onto it what came of it; None for strangers and without a cache."""
-        rate = None
-        if isinstance(user, User):
-            rate = cls.allowances.take(str(user.pk), _limit_of(user))
-        request.rate = rate  # type: ignore[attr-defined]  # the name that is read back with getattr
+        """Count a request, once, and return what came of it; None for strangers and without a cache."""
+        if COUNTED not in request.META:
+            is_known = isinstance(user, User)
+            request.META[COUNTED] = cls.allowances.take(str(user.pk), _limit_of(user)) if is_known else None
+        rate: Rate | None = request.META[COUNTED]
         return rate
 
     @classmethod
@@ -208,8 +211,8 @@ class UserThrottle(BaseThrottle):
         """Count a request that was let in as `number` more: it asks for what so many would have asked for."""
         user = request.user
         if number > 0 and isinstance(user, User):
-            plain: Any = request._request  # noqa: SLF001  # as above
-            plain.rate = cls.allowances.spend(str(user.pk), _limit_of(user), number)
+            plain = request._request  # noqa: SLF001  # as above
+            plain.META[COUNTED] = cls.allowances.spend(str(user.pk), _limit_of(user), number)
 
 
 def _limit_of(user: User) -> int:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -56,6 +57,7 @@ def move_triggers(claim: Claim, trigger_ids: Sequence[UUID], moves: Sequence[Mov
     run(_sql(), [Uuids(trigger_ids), Integers(numbers), kinds.encoded(), claim.id, now])
 
 
+@lru_cache
 def _sql() -> str:
     quote = connection.ops.quote_name
     own = "claim_id", "lease_expires_at"

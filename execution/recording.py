@@ -19,6 +19,7 @@ from execution.intents import intents_of
 from execution.models import DeadLetter
 from execution.moves import Move, move_triggers
 from execution.rows import insert_steps, update_outcomes
+from execution.runs import Run
 from execution.states import StepStatus
 from execution.step_rows import StepRow
 from execution.work import Result, Send, new_step
@@ -27,13 +28,13 @@ from triggers.states import TriggerStatus
 
 
 class Advance(Struct, frozen=True):
-    """A result that has moved its run in memory: from which state, and whether the run goes on at once.
+    """A result that has moved its run in memory, the steps of what that skipped, and whether the run goes on at once.
 
     One that is `passing` leaves its trigger's row as it is, which the next one moves: the steps tell how far it got.
     """
 
     result: Result
-    before: engine.RunState
+    skipped: tuple[StepRow, ...]
     goes_on: bool
     passing: bool = False
 
@@ -49,8 +50,9 @@ def advance(result: Result, *, now: datetime, may_go_on: bool, may_pass: bool = 
     run.state = engine.advance(run.workflow.graph, before, node_id=result.node_id, outcome=result.outcome, at=at)
     following = engine.next_node(run.workflow.graph, run.state) if may_go_on else None
     goes_on = following is not None and following[1].at <= now
-    passing = may_pass and goes_on and type(result.outcome) is engine.Succeeded
-    return Advance(result, before, goes_on, passing and not engine.newly_skipped(before, run.state))
+    skipped = tuple(_skipped(run, node_id, now=now) for node_id in engine.newly_skipped(before, run.state))
+    passing = may_pass and goes_on and not skipped and isinstance(result.outcome, engine.Succeeded)
+    return Advance(result, skipped, goes_on, passing)
 
 
 @transaction.atomic
@@ -66,7 +68,7 @@ def record(claim: Claim, advances: Sequence[Advance], sends: Sequence[Send] = ()
     add_evidence([result.step for result in results if result.run.id not in held and result.step is not None])
     kept = [each for each in advances if each.result.run.id in held]
     intents = intents_of(claim, [send for send in sends if send.run.id in held])
-    _store_steps(kept, intents, now=now)
+    _store_steps(kept, intents)
     DeadLetter.objects.bulk_create(
         _dead_letter(each.result, now=now) for each in kept if each.result.run.state.has_failed
     )
@@ -88,27 +90,23 @@ def _move_triggers(claim: Claim, advances: Sequence[Advance], *, now: datetime) 
         bells.ring_on_commit(claim.lane, moment, now=now)
 
 
-def _store_steps(advances: Sequence[Advance], intents: list[StepRow], *, now: datetime) -> None:
+def _store_steps(advances: Sequence[Advance], intents: list[StepRow]) -> None:
     ended: list[StepRow] = []
     begun: list[StepRow] = []
     for each in advances:
         if each.result.step is not None:
             (begun if each.result.is_new_step else ended).append(each.result.step)
-        begun += _skipped_steps(each, now=now)
+        begun += each.skipped
     yield_to_evidence(ended)
     update_outcomes(ended)
     insert_steps([*begun, *intents])
 
 
-def _skipped_steps(advance: Advance, *, now: datetime) -> list[StepRow]:
-    run = advance.result.run
-    steps = []
-    for node_id in engine.newly_skipped(advance.before, run.state):
-        node_type = run.workflow.graph.nodes[node_id].type
-        step = new_step(run, node_id, node_type, StepStatus.SKIPPED, attempt=0, started_at=now)
-        step.finished_at = now
-        steps.append(step)
-    return steps
+def _skipped(run: Run, node_id: str, *, now: datetime) -> StepRow:
+    node_type = run.workflow.graph.nodes[node_id].type
+    step = new_step(run, node_id, node_type, StepStatus.SKIPPED, attempt=0, started_at=now)
+    step.finished_at = now
+    return step
 
 
 def _dead_letter(result: Result, *, now: datetime) -> DeadLetter:

@@ -133,10 +133,13 @@ class Batch:
         may_pass = not self.sender.is_slow
         advances = [advance(result, now=now, may_go_on=may_go_on, may_pass=may_pass) for result in results]
         self.in_hand.put_first([each.result.run for each in advances if each.goes_on])
-        begun = self._guarded(partial(self._plan, now) if has_time else self._give_back)
+        begun = self._guarded(partial(self._plan, now)) if has_time else None
         sends, further = begun or ([], [])
         if advances or sends:
             self._store(advances, sends, now)
+        if not has_time:
+            # Last: what is told of a trigger then is never more than its stored steps tell.
+            self._guarded(self._give_back)
         return further
 
     def _plan(self, now: datetime) -> tuple[list[Send], list[Result]]:

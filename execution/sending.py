@@ -6,6 +6,7 @@ messages; all are closed when the batch is done.
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
 from queue import Empty, SimpleQueue
@@ -32,8 +33,8 @@ from templates.rendering import RenderError
 
 logger = logging.getLogger(__name__)
 
-# Answers are handed back together as far as they come within so long: each hand-over wakes up the batch.
-HAND_BACK_SECONDS = 0.002
+# A thread wakes up the batch for its answers no sooner than so long after the last time: each time costs a switch.
+WAKE_SECONDS = 0.002
 # Once one answer is in, others are waited for this long, so that they are recorded in one transaction.
 GATHER_SECONDS = 0.02
 
@@ -74,7 +75,7 @@ class Sender:
     def __init__(self, *, threads: int) -> None:
         self._threads = threads
         self._pools: dict[str, _Pool] = {}
-        self._done: SimpleQueue[list[Done]] = SimpleQueue()
+        self._done = _Mailbox()
         self.in_flight = 0
         self.send_until = monotonic()
 
@@ -114,20 +115,19 @@ class Sender:
         """Wait up to `timeout` seconds for an answer and return it with those that come right behind it."""
         answers: list[Answer] = []
         until = monotonic() + timeout
-        while len(answers) < self.in_flight:
-            wait = max(until - monotonic(), 0)
-            try:
-                found = self._done.get(timeout=min(wait, SILENT_SECONDS))
-            except Empty:
-                if answers or wait <= SILENT_SECONDS:
-                    break
-                self._look()
-                continue
-            if not answers:
+        while True:
+            found = self._done.take_all()
+            if found and not answers:
                 until = monotonic() + GATHER_SECONDS
             for done in found:
                 answers.append(done.answer)
                 self._pools[done.answer.send.node.type].take(done)
+            wait = until - monotonic()
+            if len(answers) >= self.in_flight or wait <= 0:
+                break
+            # Not every answer wakes up: those of a thread whose next message takes long are found by looking.
+            if not self._done.wait(min(wait, SILENT_SECONDS)) and not answers:
+                self._look()
         self.in_flight -= len(answers)
         self._look()
         return answers
@@ -165,7 +165,7 @@ class Sender:
 class _Pool:
     """The threads of one channel, each with a session of its own; the batch's thread alone calls its methods."""
 
-    def __init__(self, sender: Sender, pace: Pace, done: SimpleQueue[list[Done]]) -> None:
+    def __init__(self, sender: Sender, pace: Pace, done: "_Mailbox") -> None:
         self.pace = pace
         self.in_flight = 0
         self._sender = sender
@@ -227,56 +227,59 @@ class _Pool:
 
     def _work(self) -> None:
         sessions: dict[str, Session] = {}
-        answers = _Answers(self._done)
+        woken_at = 0.0
         try:
-            while (job := self._next(answers)) is not None:
-                began_at = monotonic()
+            while (job := self._next()) is not None:
+                began_at, computed = monotonic(), thread_time()
                 if began_at >= self._sender.send_until:
-                    self._done.put([Done(Answer(job[0], timezone.now(), has_begun=False))])
+                    self._done.put(Done(Answer(job[0], timezone.now(), has_begun=False)))
                     continue
-                answers.begin(began_at)
-                answers.add(_answer(*job, sessions), seconds=monotonic() - began_at)
+                answer = _answer(*job, sessions)
+                ended_at = monotonic()
+                self._done.put(Done(answer, ended_at - began_at, thread_time() - computed))
+                if ended_at - woken_at >= WAKE_SECONDS:
+                    self._done.wake()
+                    woken_at = ended_at
         finally:
             for session in sessions.values():
                 session.close()
 
-    def _next(self, answers: "_Answers") -> tuple[Send, dict[str, Any]] | None:
-        """Return what to send next; no answer is kept back while there is nothing."""
+    def _next(self) -> tuple[Send, dict[str, Any]] | None:
+        """Return what to send next; the batch is woken up when there is nothing."""
         try:
             return self._to_send.get_nowait()
         except Empty:
-            answers.hand_back()
+            self._done.wake()
             return self._to_send.get()
 
 
-class _Answers:
-    """What one thread hands back together: as far as it comes within a moment, since each time wakes up the batch.
+class _Mailbox:
+    """Answers on their way back to the batch: there at once, while whoever waits for them is woken up now and then."""
 
-    The thread's own clock is dear to read: what is handed back together is taken to have computed the same.
-    """
+    def __init__(self) -> None:
+        self._answers: deque[Done] = deque()
+        self._wakes: SimpleQueue[None] = SimpleQueue()
 
-    def __init__(self, done: SimpleQueue[list[Done]]) -> None:
-        self._done = done
-        self._answers: list[tuple[Answer, float]] = []
-        self._since = self._computed = 0.0
+    def put(self, done: Done) -> None:
+        """Leave an answer."""
+        self._answers.append(done)
 
-    def begin(self, now: float) -> None:
-        """Take in that the next send begins."""
-        if not self._answers:
-            self._since, self._computed = now, thread_time()
-
-    def add(self, answer: Answer, *, seconds: float) -> None:
-        """Take an answer and what it took, and hand it back if it is time."""
-        self._answers.append((answer, seconds))
-        if monotonic() - self._since >= HAND_BACK_SECONDS:
-            self.hand_back()
-
-    def hand_back(self) -> None:
-        """Hand back what there is."""
+    def wake(self) -> None:
+        """Wake up who waits, if there is anything."""
         if self._answers:
-            each = (thread_time() - self._computed) / len(self._answers)
-            self._done.put([Done(answer, seconds, each) for answer, seconds in self._answers])
-            self._answers = []
+            self._wakes.put(None)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait to be woken up; say whether that happened."""
+        try:
+            self._wakes.get(timeout=seconds)
+        except Empty:
+            return False
+        return True
+
+    def take_all(self) -> list[Done]:
+        """Return what is there."""
+        return [self._answers.popleft() for _ in range(len(self._answers))]
 
 
 def _answer(send: Send, names: dict[str, Any], sessions: dict[str, Session]) -> Answer:

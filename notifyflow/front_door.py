@@ -21,9 +21,10 @@ from uuid_utils.compat import uuid7
 
 from accounts.audit import api_actor
 from accounts.rate_limits import Rate
+from accounts.throttling import COUNTED
 from notifyflow.api.request_id import SANE
 from triggers.acceptance import Acceptance, accept_trigger
-from triggers.plain import Call, plain_request
+from triggers.plain import TROUBLE, Call, plain_request
 from triggers.serializers import TriggerSerializer
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 PATH = "/api/v1/triggers/"
 JSON = "application/json"
 ALLOWED = "GET, POST, HEAD, OPTIONS"
-# What a request that was handed on has been found out about already.
-RATE, TROUBLE = "notifyflow.rate", "notifyflow.trouble"
 OF_ONE_ANSWER = {"Content-Length", "X-Request-ID"}
 
 
@@ -78,10 +77,10 @@ def answer(environ: dict[str, Any]) -> Answer | None:
             environ[TROUBLE] = error
             acceptance = None
     if acceptance is not None:
-        return _answer(acceptance, [*headers, *_own_headers(call.request_id, call.rate)])
+        rate: Rate | None = environ.get(COUNTED)
+        own = [*(rate.headers() if rate else ()), ("X-Request-ID", call.request_id)]
+        return _answer(acceptance, [*headers, *own])
     environ["HTTP_X_REQUEST_ID"] = call.request_id
-    if call.rate is not None:
-        environ[RATE] = call.rate
     return None
 
 
@@ -105,10 +104,6 @@ def _accept(call: Call) -> Acceptance | None:
     if wanted is None:
         return None
     return accept_trigger(wanted, by=api_actor(call, call.user, call.auth))  # type: ignore[arg-type]  # all it looks at
-
-
-def _own_headers(request_id: str, rate: Rate | None) -> list[tuple[str, str]]:
-    return [*(rate.headers() if rate else ()), ("X-Request-ID", request_id)]
 
 
 def _answer(acceptance: Acceptance, headers: list[tuple[str, str]]) -> Answer:

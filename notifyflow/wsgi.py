@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "notifyflow.settings")
 
-# What the front door has counted already.
-RATE = "notifyflow.rate"
 # Here bodies are larger than what may be in memory (triggers/bulk).
 STREAMED = "/api/v1/triggers/bulk/"
 
@@ -31,11 +29,6 @@ class Utf8Request(WSGIRequest):
     Django reads the query in that charset while it makes the request, before anything could answer for it: with
     `charset=hex`, or with too many parameters, the server's bare 500 would be all the answer there is.
     """
-
-    def __init__(self, environ: dict[str, Any]) -> None:
-        super().__init__(environ)
-        if rate := environ.get(RATE):
-            self.rate = rate  # it has been counted
 
     @property
     def encoding(self) -> str:

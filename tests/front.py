@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.core.handlers.wsgi import WSGIRequest
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.test import Client
 from django.test.client import ClientHandler
@@ -21,11 +21,6 @@ class FrontHandler(ClientHandler):
         answer: Any = as_response(found)
         answer.wsgi_request = WSGIRequest(environ)
         return answer
-
-    def get_response(self, request: HttpRequest) -> HttpResponseBase:
-        if rate := request.META.get(wsgi.RATE):
-            request.rate = rate  # type: ignore[attr-defined]  # as `wsgi.Utf8Request` has it
-        return super().get_response(request)
 
 
 class FrontClient(Client):

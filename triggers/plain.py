@@ -11,7 +11,6 @@ from rest_framework.exceptions import APIException
 
 from accounts.authentication import BearerAuthentication
 from accounts.models import User
-from accounts.rate_limits import Rate
 from accounts.roles import Capability
 from accounts.strict_json import text_of, value_of
 from accounts.throttling import UserThrottle
@@ -22,33 +21,34 @@ from workflows.priorities import LANES, Priority
 NAMES = frozenset({"workflow", "idempotency_key", "recipient", "context", "priority"})
 NEEDED = frozenset({"workflow", "idempotency_key"})
 ACCEPTED_ANSWERS = frozenset({"", "*/*", "application/json"})
+# In a request's META: what went wrong when it was accepted as a plain one, and is not to be tried again.
+TROUBLE = "notifyflow.trouble"
 CREATING = frozenset({Capability.CREATE_TRIGGERS})
 
 
 class Call:
     """A request as far as the plain case looks at one: `META` is the server's environment, as in Django's requests."""
 
-    __slots__ = ("META", "auth", "rate", "request_id", "user")
+    __slots__ = ("META", "auth", "request_id", "user")
 
     def __init__(self, environ: dict[str, Any], request_id: str) -> None:
         self.META = environ
         self.request_id = request_id
         self.user: User | None = None
         self.auth: Any = None
-        self.rate: Rate | None = None
 
 
 def plain_request(call: Call) -> TriggerRequest | None:
     """Return what is asked for by a caller who may ask, within the limits; None when somebody else has to look at it.
 
-    What was found out stands on the call: `user` and `auth`, and `rate` once it has been counted.
+    What was found out stands on the call: `user` and `auth`, and in its META the rate once it has been counted.
     """
     if not _has_plain_head(call.META) or not _is_let_in(call):
         return None
     wanted = read(_body(call.META))
     if wanted is None:
         return None
-    rate = UserThrottle.count(call, call.user)  # type: ignore[arg-type]  # it leaves `rate` there, and no more
+    rate = UserThrottle.count(call, call.user)  # type: ignore[arg-type]  # it looks at META alone
     return None if rate is not None and rate.is_exceeded else wanted
 
 

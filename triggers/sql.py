@@ -1,12 +1,9 @@
 """Statements by hand, with columns from the models: what Django can't say in one, or says at many times the cost."""
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from functools import lru_cache
 from time import monotonic
 from typing import Any
-from uuid import UUID
 
 from django.db import connection
 from django.db.models import Model
@@ -39,19 +36,6 @@ def columns_of(model: type[Model], names: tuple[str, ...]) -> str:
     quote = connection.ops.quote_name
     types = {field.attname: field.db_type(connection) for field in model._meta.concrete_fields}
     return ", ".join(f"{quote(name)} {types[name]}" for name in names)
-
-
-def as_json(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as the one parameter for `jsonb_to_recordset`. Raises TypeError for what is no JSON."""
-    return json.dumps(rows, default=_plain)
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{value!r} is not JSON")
 
 
 def parameters_of(row: Model, computed: Mapping[str, str]) -> list[Any]:

@@ -13,6 +13,7 @@ from accounts.roles import Capability
 from triggers.acceptance import TriggerRequest, UnknownWorkflow, WorkflowInactive, accept_trigger
 from triggers.filters import TriggerFilter
 from triggers.models import Trigger
+from triggers.plain import TROUBLE
 from triggers.serializers import LARGEST_CONTEXT_BYTES, TriggerBodySerializer, TriggerSerializer, encoded_size
 
 
@@ -95,8 +96,7 @@ class TriggerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     def create(self, request: Request) -> Response:
         """Trigger a workflow for a person, once per idempotency key."""
         try:
-            if trouble := request.META.get("notifyflow.trouble"):
-                # It was tried already, by whoever stands before Django.
+            if trouble := request.META.get(TROUBLE):
                 raise trouble
             acceptance = accept_trigger(_wanted(request), by=actor_of(request))
         except UnknownWorkflow:

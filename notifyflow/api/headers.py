@@ -8,7 +8,6 @@ from csp.middleware import CSPMiddleware
 from django.http import HttpRequest
 from django.http.response import HttpResponse, HttpResponseBase
 
-from accounts.rate_limits import Rate
 from accounts.throttling import UserThrottle
 from notifyflow.api.errors import BAD_REQUEST, NOT_FOUND, SERVER_ERROR
 from notifyflow.outside_api import API
@@ -59,7 +58,7 @@ def _rate_headers(request: HttpRequest) -> list[tuple[str, str]]:
     if user is None:
         return []
     # One that was refused before it was counted, by permission or by method, counts too.
-    rate: Rate | None = request.rate if hasattr(request, "rate") else UserThrottle.count(request, user)
+    rate = UserThrottle.count(request, user)
     return rate.headers() if rate else []
 
 

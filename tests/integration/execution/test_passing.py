@@ -9,7 +9,7 @@ from pytest_django import Settings
 from channels.contract import Receipt
 from execution import runner
 from execution.claims import Claim
-from execution.models import Step
+from execution.models import DeadLetter, Step
 from execution.recording import Advance, advance, record, tell
 from execution.runner import advance_lane
 from execution.runs import load_runs
@@ -125,3 +125,42 @@ def test_a_batch_tells_of_it_when_it_renews_its_lease(
     assert told == ["mail"]
     assert seen(trigger)[0] == "completed"
     assert len(smtp.mails) == 1
+
+
+def test_one_whose_last_message_fails_when_time_is_over_leaves_its_dead_letter(
+    smtp: FakeSmtp, settings: Settings
+) -> None:
+    """Invariant 7: nothing is told of a state whose steps are not stored yet."""
+    settings.CLAIM_WORK_SECONDS = 0.2
+    trigger = TriggerFactory(workflow=WorkflowFactory(definition=definition(SMS, EMAIL)))
+    smtp.hang("MAIL", 0.4)
+    smtp.reply("RCPT", "550 5.1.1 No such user")
+
+    advance_lane("medium")
+
+    assert seen(trigger) == ("failed", "mail", "failed")
+    letter = DeadLetter.objects.get()
+    assert (letter.trigger_id, letter.node_id) == (trigger.pk, "mail")
+    assert "known_at" not in Step.objects.get(node_id="mail").output
+
+
+def test_what_is_recorded_again_because_its_commit_got_no_answer_is_stored_once() -> None:
+    """Steps that were skipped, too, keep their ids."""
+    edges = [("mail", "text", "false"), ("mail", "last")]
+    forked = definition(EMAIL, SMS, {**EMAIL, "id": "last"}, edges=edges)
+    TriggerFactory(workflow=WorkflowFactory(definition=forked))
+    claim, (send,) = claim_and_write_intents()
+    now = timezone.now()
+    result = verdict(Answer(send, now, receipt=Receipt("outbox", "<m>")), now=now, dice=0.5)
+    advanced = advance(result, now=now, may_go_on=True)
+    following = next_work(send.run, now=now)
+    assert isinstance(following, Send)
+
+    for _ in range(2):
+        assert record(claim, [advanced], [following], now=now) == {send.run.id}
+
+    assert list(Step.objects.order_by("node_id").values_list("node_id", "status")) == [
+        ("last", "running"),
+        ("mail", "succeeded"),
+        ("text", "skipped"),
+    ]

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from time import monotonic
 from uuid import UUID
 
 import pytest
@@ -9,14 +10,17 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
+from execution import sending
 from execution.claims import claim_batch, claim_more
 from execution.models import Step
 from execution.runner import advance_lane
+from execution.sending import Sender
 from tests.e2e.processes import wait_until
 from tests.factories import EMAIL, SMS, TriggerFactory, WorkflowFactory, definition
 from tests.fakes.http import Answer, Request
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.twilio import ACCOUNT_SID, AUTH_TOKEN, FakeTwilio
+from tests.integration.execution.conftest import claim_and_write_intents
 from tests.integration.execution.test_stop import in_a_thread
 from triggers.models import Trigger
 from triggers.states import TriggerStatus
@@ -170,3 +174,23 @@ def test_no_more_is_claimed_while_a_more_urgent_lane_has_something_due() -> None
     low.refresh_from_db()
     assert low.claim_id is None
     connection.close()
+
+
+def test_an_answer_does_not_wait_for_the_next_message_of_its_thread(
+    smtp: FakeSmtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever dies meanwhile would leave it in doubt, though its provider has spoken."""
+    monkeypatch.setattr(sending, "WAKE_SECONDS", 10)
+    workflow = WorkflowFactory()
+    refused = TriggerFactory(workflow=workflow, recipient={"email": "nobody"})
+    TriggerFactory(workflow=workflow)
+    smtp.hang("BODY", 3)
+    _, sends = claim_and_write_intents()
+    assert sends[0].run.id == refused.pk
+
+    with Sender(threads=1) as sender:
+        sender.send_until = monotonic() + 60
+        sender.submit(sends)
+        found = sender.collect(timeout=1)
+
+    assert [answer.send.run.id for answer in found] == [refused.pk]
