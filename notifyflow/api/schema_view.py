@@ -1,6 +1,7 @@
 """The OpenAPI document over HTTP: the same for everybody, and so made once by each process."""
 
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from django.http import HttpResponse
@@ -8,6 +9,9 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
+
+# drf-spectacular loads its extensions at their first use, and no two threads may do that at once.
+_making = Lock()
 
 
 class SchemaView(SpectacularAPIView):
@@ -17,7 +21,9 @@ class SchemaView(SpectacularAPIView):
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         """Return the document; making it takes a quarter of a second, which anybody could have a process busy with."""
         media_type = str(request.accepted_renderer.media_type)
-        return HttpResponse(_document(media_type), content_type=media_type)
+        with _making:
+            document = _document(media_type)
+        return HttpResponse(document, content_type=media_type)
 
 
 @lru_cache(maxsize=8)

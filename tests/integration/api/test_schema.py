@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from contextlib import closing
 from typing import Any
 from uuid import uuid4
@@ -127,6 +129,39 @@ def test_the_schema_is_served_as_yaml_too() -> None:
 
     assert answer.status_code == 200
     assert answer.content.startswith(b"openapi: 3.0")
+
+
+FIRST_REQUESTS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import django
+
+django.setup()
+from django.test import RequestFactory
+
+from notifyflow.api.schema_view import SchemaView
+
+TOGETHER = 3
+begin, view = Barrier(TOGETHER), SchemaView.as_view()
+
+
+def ask(number):
+    begin.wait()
+    return view(RequestFactory().get("/api/schema/")).status_code
+
+
+sys.setswitchinterval(0.0005)
+with ThreadPoolExecutor(TOGETHER) as pool:
+    print(*pool.map(ask, range(TOGETHER)))
+"""
+
+
+def test_the_first_requests_of_a_process_may_arrive_at_once() -> None:
+    done = subprocess.run([sys.executable, "-c", FIRST_REQUESTS], capture_output=True, text=True, check=False)
+
+    assert done.stdout.split() == ["200"] * 3, done.stderr
 
 
 def test_the_document_is_valid_openapi(schema: Any) -> None:
