@@ -107,6 +107,8 @@ class _Smtp(_Conversation):
         if verb == b"DATA":
             self._is_body = True
             self.say(b"354 go on\r\n")
+        elif verb == b"EHLO":
+            self.say(b"250-slow.example\r\n250 PIPELINING\r\n")
         elif verb == b"QUIT":
             self.say(b"221 bye\r\n")
             self._transport.close()

@@ -9,13 +9,14 @@ from email.errors import MessageError
 from anymail.exceptions import AnymailError
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connection
+from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 
 from channels import smtp
 from channels.contract import OutgoingMessage, PermanentSendError, Receipt, SendError, Session, TemplateField
 from channels.email_addresses import InvalidAddressError, Mailbox, parse_mailbox
 from channels.email_errors import DEFERRED, sort_connection_error, sort_message_error, sort_service_status
+from channels.letters import Letter
 from channels.misconfigured import MisconfiguredSession
 from channels.texts import may_break_line, require_sendable
 
@@ -126,7 +127,7 @@ class EmailSession:
             self.close()
 
 
-def compose(message: OutgoingMessage, *, sender: Mailbox, provider: str) -> EmailMessage:
+def compose(message: OutgoingMessage, *, sender: Mailbox, provider: str) -> Letter:
     """Build the email: text, HTML or both, with a Message-ID that is the same for every attempt.
 
     Raises PermanentSendError when a field cannot be put into an email.
@@ -137,18 +138,14 @@ def compose(message: OutgoingMessage, *, sender: Mailbox, provider: str) -> Emai
     body, html_body = message.fields.get("body", ""), message.fields.get("html_body", "")
     if not body.strip() and not html_body.strip():
         raise PermanentSendError(provider=provider, code="empty_body", message="body and html_body rendered to nothing")
-    email = EmailMultiAlternatives(
+    return Letter(
+        sender=sender,
+        recipient=recipient,
         subject=subject,
-        body=body if body.strip() else html_body,
-        from_email=sender.header,
-        to=[recipient.header],
-        headers={"Message-ID": f"<{message.message_key}@{sender.domain}>"},
+        text=body if body.strip() else "",
+        html=html_body if html_body.strip() else "",
+        message_id=f"<{message.message_key}@{sender.domain}>",
     )
-    if not body.strip():
-        email.content_subtype = "html"
-    elif html_body.strip():
-        email.attach_alternative(html_body, "text/html")
-    return email
 
 
 def configured_secrets() -> tuple[str, ...]:

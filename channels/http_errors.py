@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 
 import requests
+from urllib3 import exceptions as urllib3_errors
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from channels.contract import PermanentSendError, SendError, TransientSendError
@@ -15,6 +16,16 @@ _TRANSIENT_STATUSES = {408: "timeout", 425: "provider_error", 429: "rate_limited
 _PERMANENT_STATUSES = {413: "message_too_large"}
 # The provider began to work on the request and did not say how it ended.
 _IN_DOUBT_STATUSES = {500, 502, 504}
+# The first class that fits names the failure of a request made with urllib3, and says whether it may have arrived.
+_TRANSPORT_CODES: tuple[tuple[type[Exception], str, bool], ...] = (
+    (urllib3_errors.SSLError, "tls_failed", False),
+    (urllib3_errors.NewConnectionError, "connection_failed", False),
+    (urllib3_errors.ConnectTimeoutError, "timeout", False),
+    (urllib3_errors.ProxyError, "connection_failed", False),
+    (urllib3_errors.TimeoutError, "timeout", True),
+    (urllib3_errors.ProtocolError, "connection_failed", True),
+    (ValueError, "misconfigured", False),  # about the address, the proxy or a header
+)
 
 
 def sort_status(status_code: int, *, provider: str, message: str, retry_after: str | None = None) -> SendError:
@@ -57,6 +68,18 @@ def sort_request_error(error: BaseException | None, *, provider: str) -> Transie
         code=code,
         message=f"no answer from {provider} ({type(error).__name__})",
         is_in_doubt=_may_have_left(error),
+    )
+
+
+def sort_transport_error(error: Exception, *, provider: str) -> TransientSendError:
+    """Sort the failure of a request made with urllib3 that brought no answer; all of them may pass."""
+    found = ((code, doubt) for kind, code, doubt in _TRANSPORT_CODES if isinstance(error, kind))
+    code, is_in_doubt = next(found, ("connection_failed", True))
+    return TransientSendError(
+        provider=provider,
+        code=code,
+        message=f"no answer from {provider} ({type(error).__name__})",
+        is_in_doubt=is_in_doubt,
     )
 
 

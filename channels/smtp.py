@@ -1,16 +1,24 @@
 """Django's SMTP backend, made to know how far a message got before its connection broke."""
 
+import re
 import smtplib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import cast
 
 from django.core.mail import EmailMessage
 from django.core.mail.backends import smtp
 
+from channels.letters import Letter
+
+ACCEPTED = (250,)
+ACCEPTED_FOR = (250, 251)
 SERVICE_CLOSING = 421
 # What a server says to DATA when it will take the body; before that, it has none of it.
 START_MAIL_INPUT = 354
+# A line that begins with a period gets another one (RFC 5321, 4.5.2).
+_LEADING_PERIOD = re.compile(rb"^\.", re.MULTILINE)
 
 
 class StaleConnectionError(Exception):
@@ -18,7 +26,10 @@ class StaleConnectionError(Exception):
 
 
 class _Smtp(smtplib.SMTP):
-    """Note when the body of a message is under way: from the server's consent until the answer to its last line."""
+    """Hand over messages to one recipient each, and note when the body of one is under way.
+
+    That is from the server's consent until the answer to its last line.
+    """
 
     is_body_under_way = False
 
@@ -27,15 +38,55 @@ class _Smtp(smtplib.SMTP):
         self.is_body_under_way = answer[0] == START_MAIL_INPUT
         return answer
 
-    def data(self, msg: Any) -> tuple[int, bytes]:
-        try:
-            return super().data(msg)
-        except smtplib.SMTPResponseException:
-            # The server did not want the body. smtplib resets the transaction after every other refusal; left open,
-            # this one would have the next message refused as a nested MAIL command.
-            with suppress(smtplib.SMTPServerDisconnected):
-                self.rset()
-            raise
+    def hand_over(self, sender: str, recipient: str, content: bytes) -> None:
+        """Hand over one message, of which each line ends with CRLF. Raises what `sendmail` raises.
+
+        A server that allows it (RFC 2920) is sent the commands before the body in one go.
+        """
+        self.ehlo_or_helo_if_needed()
+        size = f" size={len(content)}" if self.has_extn("size") else ""
+        steps: tuple[tuple[str, tuple[int, ...], Callable[[int, bytes], smtplib.SMTPException]], ...] = (
+            (f"mail FROM:<{sender}>{size}", ACCEPTED, partial(smtplib.SMTPSenderRefused, sender=sender)),
+            (f"rcpt TO:<{recipient}>", ACCEPTED_FOR, partial(_recipient_refused, recipient=recipient)),
+            ("data", (START_MAIL_INPUT,), smtplib.SMTPDataError),
+        )
+        is_pipelined = self.has_extn("pipelining")
+        if is_pipelined:
+            self.send("".join(f"{command}\r\n" for command, _, _ in steps))
+        for number, (command, expected, refused) in enumerate(steps, start=1):
+            if not is_pipelined:
+                self.putcmd(command)
+            code, words = self.getreply()
+            if code not in expected:
+                self._begin_anew(code, unread=len(steps) - number if is_pipelined else 0)
+                raise refused(code, words)
+        self.send(b"%b\r\n.\r\n" % _LEADING_PERIOD.sub(b"..", content.removesuffix(b"\r\n")))
+        code, words = self.getreply()
+        if code not in ACCEPTED:
+            self._begin_anew(code)
+            raise smtplib.SMTPDataError(code, words)
+
+    def _begin_anew(self, code: int, *, unread: int = 0) -> None:
+        """Leave the connection ready for the next message after a refusal, or closed where that can't be.
+
+        `unread` answers are still to come, to commands that were sent along with the refused one.
+        """
+        if code == SERVICE_CLOSING:
+            self.close()
+            return
+        # What the next message would meet is for the next message to say.
+        with suppress(smtplib.SMTPServerDisconnected):
+            for _ in range(unread):
+                self.getreply()
+                if self.is_body_under_way:  # the server waits for a body that is not to be sent
+                    self.is_body_under_way = False
+                    self.close()
+                    return
+            self.rset()
+
+
+def _recipient_refused(code: int, words: bytes, *, recipient: str) -> smtplib.SMTPRecipientsRefused:
+    return smtplib.SMTPRecipientsRefused({recipient: (code, words)})
 
 
 class _SmtpOverTls(_Smtp, smtplib.SMTP_SSL):
@@ -80,6 +131,12 @@ class EmailBackend(smtp.EmailBackend):
             raise
         finally:
             self._has_carried = True
+
+    def _send(self, email_message: EmailMessage) -> bool:
+        """Hand over one letter; Django's would take sender and recipient apart once more."""
+        letter, connection = cast("Letter", email_message), cast("_Smtp", self.connection)
+        connection.hand_over(letter.sender, letter.recipient, letter.as_bytes())
+        return True
 
     def abandon(self) -> None:
         """Drop the connection without a word to the server, which may no longer listen."""

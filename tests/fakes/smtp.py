@@ -56,11 +56,16 @@ class FakeSmtp:
         log: Path | None = None,
         login: tuple[str, str] | None = None,
         idle_seconds: float = 300,
+        takes_pipelines: bool = True,
     ) -> None:
-        """Take a port (0: any free one), a log file, the one accepted login, and when to leave the idle."""
+        """Take a port (0: any free one), a log file, the one accepted login, and when to leave the idle.
+
+        Clients are told whether they may send several commands at once (RFC 2920), as most servers let them.
+        """
         self.port = port
         self.login = login
         self.idle_seconds = idle_seconds
+        self.takes_pipelines = takes_pipelines
         self.mails: list[ReceivedMail] = []
         self.connections = 0  # how many were ever accepted
         self.commands: list[str] = []
@@ -180,7 +185,13 @@ class _Handler:
     def __init__(self, server: FakeSmtp) -> None:
         self._server = server
 
-    async def handle_MAIL(  # noqa: N802 -- aiosmtpd looks the hooks up by these names
+    async def handle_EHLO(  # noqa: N802 -- aiosmtpd looks the hooks up by these names
+        self, server: "_Connection", session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        return [responses[0], "250-PIPELINING", *responses[1:]] if self._server.takes_pipelines else responses
+
+    async def handle_MAIL(  # noqa: N802
         self, server: "_Connection", session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         line = await self._server.act("MAIL", server)

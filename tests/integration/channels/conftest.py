@@ -23,10 +23,10 @@ def channel_settings(settings: Settings, tmp_path: Path) -> None:
     settings.DEFAULT_PHONE_REGION = ""
 
 
-@pytest.fixture
-def smtp_server() -> Iterator[FakeSmtp]:
-    """Run an SMTP server."""
-    with FakeSmtp() as server:
+@pytest.fixture(params=[False, True], ids=["one command at a time", "pipelined"])
+def smtp_server(request: pytest.FixtureRequest) -> Iterator[FakeSmtp]:
+    """Run an SMTP server, of either kind."""
+    with FakeSmtp(takes_pipelines=request.param) as server:
         yield server
 
 

@@ -175,6 +175,46 @@ def test_new_connection_that_is_told_421_is_not_tried_again(open_email: OpenSess
     assert smtp_server.connections == 1
 
 
+@pytest.mark.parametrize("stage", ["RCPT", "MAIL"])
+def test_refusal_is_told_although_the_server_hangs_up_behind_it(
+    open_email: OpenSession, smtp_server: FakeSmtp, stage: Stage
+) -> None:
+    session = open_email()
+    smtp_server.reply(stage, "550 5.7.1 Blocked")
+    for following in ("RSET", "DATA"):
+        smtp_server.drop(following)
+
+    error = failure(session, subject="refused")
+
+    assert (error.is_transient, error.status_code, error.message) == (False, 550, "550 5.7.1 Blocked")
+    assert error.is_in_doubt is False
+
+
+@pytest.mark.parametrize("stage", ["RCPT", "MAIL"])
+def test_server_that_would_take_the_body_of_a_refused_message_gets_none(
+    open_email: OpenSession, smtp_server: FakeSmtp, stage: Stage
+) -> None:
+    session = open_email()
+    smtp_server.reply(stage, "550 5.7.1 Not that one")
+    if smtp_server.takes_pipelines:
+        smtp_server.reply("DATA", "354 Go on")
+
+    error = failure(session, subject="refused")
+    session.send(email_message(subject="next"))
+
+    assert (error.is_transient, error.status_code, error.is_in_doubt) == (False, 550, False)
+    assert subjects(smtp_server) == ["next"]
+    assert smtp_server.connections == (2 if smtp_server.takes_pipelines else 1)
+
+
+def test_lines_that_begin_with_a_period_arrive_as_they_were(open_email: OpenSession, smtp_server: FakeSmtp) -> None:
+    body = ".\n..\n.hidden\nend.\n.\n"
+
+    open_email().send(email_message(body=body))
+
+    assert smtp_server.mails[0].text() == body
+
+
 def test_message_whose_body_was_under_way_is_not_sent_again_by_itself(
     open_email: OpenSession, smtp_server: FakeSmtp
 ) -> None:

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 import requests
+from urllib3 import exceptions
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
-from channels.http_errors import sort_request_error, sort_status
+from channels.http_errors import sort_request_error, sort_status, sort_transport_error
 
 POOL = HTTPConnectionPool("provider.example")
 REFUSED = MaxRetryError(POOL, "/", NewConnectionError(POOL, "refused"))  # type: ignore[arg-type]
@@ -60,6 +61,32 @@ def test_sort_request_error(error: Exception | None, code: str, is_in_doubt: boo
     found = sort_request_error(error, provider="twilio")
 
     assert (found.code, found.is_in_doubt, found.is_transient) == (code, is_in_doubt, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "is_in_doubt"),
+    [
+        (exceptions.ConnectTimeoutError(), "timeout", False),
+        (exceptions.ReadTimeoutError(POOL, "/", "late"), "timeout", True),
+        (NewConnectionError(POOL, "refused"), "connection_failed", False),  # type: ignore[arg-type]
+        (exceptions.NameResolutionError("provider.example", POOL, OSError()), "connection_failed", False),  # type: ignore[arg-type]
+        (ProtocolError("reset"), "connection_failed", True),
+        (exceptions.IncompleteRead(3, 4), "connection_failed", True),
+        (exceptions.ResponseNotChunked("plain"), "connection_failed", True),
+        (exceptions.DecodeError("not gzip"), "connection_failed", True),
+        (exceptions.InvalidHeader("two lengths"), "connection_failed", True),
+        (exceptions.ProxyError("gone", OSError()), "connection_failed", False),
+        (exceptions.SSLError("expired"), "tls_failed", False),
+        (exceptions.LocationParseError("https://user:hush@"), "misconfigured", False),
+        (requests.exceptions.InvalidURL("https://user:hush@"), "misconfigured", False),
+        (ValueError("Invalid header value b'hush\n'"), "misconfigured", False),
+    ],
+)
+def test_sort_transport_error(error: Exception, code: str, is_in_doubt: bool) -> None:
+    found = sort_transport_error(error, provider="twilio")
+
+    assert (found.code, found.is_in_doubt, found.is_transient) == (code, is_in_doubt, True)
+    assert "hush" not in str(found)
 
 
 def test_failed_request_does_not_quote_what_it_failed_on() -> None:
