@@ -17,7 +17,7 @@ from benchmarks.web import web
 REQUESTS = 8_000
 CONNECTIONS = 32
 BULK_PATH = f"{PATH}bulk/"
-BULK_SIZES = {1_000: 20, 10_000: 4}
+BULK_SIZES = {1_000: 60, 10_000: 8}
 BULK_AT_ONCE = 4
 # What a warm process has done before, also on the other side.
 WARM_UP = 500
@@ -80,6 +80,7 @@ def _bulk(
     for size, count in BULK_SIZES.items():
         forget(database)
         try:
+            bulk_rate(port, token, WARM_UP, BULK_AT_ONCE, prefix=f"warm-{number}-{size}")
             rate = bulk_rate(port, token, size, bench.sized(count, least=2), prefix=f"bulk-{number}")
         except BulkRefused as error:
             bench.bar("bulk", (), note=f"not measurable: {error}")

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection, transaction
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 from uuid_utils.compat import uuid7
 
 from accounts.audit import Action, Actor, entry_of
@@ -55,7 +55,7 @@ ENTRY = {name: f"r.{name}" for name in KIND_OF_ENTRY} | {
     "object_type": "'trigger'",
     "object_id": "r.id",
     "object_name": "r.idempotency_key",
-    "changes": "jsonb_build_object('workflow', w.key)",
+    "changes": "r.changes",
     "request_id": "r.request_id",
 }
 
@@ -63,13 +63,14 @@ ENTRY = {name: f"r.{name}" for name in KIND_OF_ENTRY} | {
 class NewTrigger(Struct):
     """What becomes a row, by the names of `Trigger`, of a workflow that is named by its id or key; `by` asks for it.
 
-    Once it has been inserted it has a version, and with it what the workflow gives: priority and node.
+    Recipient and context may be JSON already. Once it has been inserted it has a version, and with it what the workflow
+    gives: priority and node.
     """
 
     named: str
     idempotency_key: str
-    recipient: dict[str, Any]
-    context: dict[str, Any]
+    recipient: dict[str, Any] | Raw
+    context: dict[str, Any] | Raw
     created_at: datetime
     by: Actor
     priority: int | None = None
@@ -93,8 +94,8 @@ class NewTrigger(Struct):
             available_at=self.available_at,
             scheduled_at=self.scheduled_at,
             expires_at=self.expires_at,
-            recipient=self.recipient,
-            context=self.context,
+            recipient=_read(self.recipient),
+            context=_read(self.context),
             current_node_id=self.current_node_id,
             created_at=self.created_at,
             updated_at=self.created_at,
@@ -118,6 +119,10 @@ class NewTrigger(Struct):
         )
         made.id, made.at = self.entry_id, self.created_at
         return made
+
+
+def _read(value: dict[str, Any] | Raw) -> Any:
+    return msgspec.json.decode(value) if isinstance(value, Raw) else value
 
 
 def insert_new(asked: Iterable[NewTrigger]) -> set[UUID]:
@@ -199,7 +204,7 @@ def _insert_one_by_one(wanted: str, news: list[NewTrigger]) -> set[UUID]:
 
 def _complete(new: NewTrigger, row: Sequence[Any]) -> None:
     version_id, new.priority, new.current_node_id = row
-    new.version = _version(UUID(str(version_id)))
+    new.version = _version(version_id if isinstance(version_id, UUID) else UUID(version_id))
 
 
 @lru_cache(maxsize=4096)
@@ -210,22 +215,27 @@ def _version(version_id: UUID) -> WorkflowVersion:
 
 @lru_cache
 def _together_sql(wanted: str) -> str:
-    """Return the INSERT with the audit entries of what it inserted; a replay inserts nothing and notes nothing."""
+    """Return the INSERT with the audit entries of what it inserted; a replay inserts nothing and notes nothing.
+
+    The workflow is looked up, and locked, once for each kind of row, of which there are few.
+    """
     workflows = connection.ops.quote_name(Workflow._meta.db_table)
     named = f"named {'uuid' if wanted == 'id' else 'text'}"
     of_both = f"{columns_of(Trigger, KIND_OF_TRIGGER)}, {columns_of(AuditEntry, KIND_OF_ENTRY)}"
+    own = ", ".join(f"k.{name}" for name in ("kind", "scheduled_at", "expires_at", *KIND_OF_ENTRY))
+    from_workflow = ", ".join(f"{value} AS {name}" for name, value in _from_workflow("k.priority").items())
     # The lock is what the foreign key takes anyway, taken before the look: a deletion under way is waited for and seen.
     return (
-        f"WITH r AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) WITH ORDINALITY"  # noqa: S608  # names of the models
+        f"WITH kinds AS (SELECT {own}, {from_workflow}, jsonb_build_object('workflow', w.key) AS changes"  # noqa: S608  # names of the models
+        f" FROM jsonb_to_recordset($9::text::jsonb) AS k(kind integer, {named}, {of_both})"
+        f" JOIN {workflows} w ON w.{wanted} = k.named{_version_join()} WHERE w.is_active FOR KEY SHARE OF w),"
+        " r AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) WITH ORDINALITY"
         " AS a(id, entry_id, idempotency_key, recipient, context, request_id, created_at, kind, n)"
-        f" JOIN jsonb_to_recordset($9::text::jsonb) AS k(kind integer, {named}, {of_both}) USING (kind)),"
-        f" made AS ({insert_into(Trigger, TRIGGER | _from_workflow('r.priority'), 'NULL')} FROM r"
-        f" JOIN {workflows} w ON w.{wanted} = r.named{_version_join()}"
-        " WHERE w.is_active ORDER BY r.n FOR KEY SHARE OF w"
+        " JOIN kinds USING (kind)),"
+        f" made AS ({insert_into(Trigger, TRIGGER | _found(_from_workflow('')), 'NULL')} FROM r ORDER BY r.n"
         " ON CONFLICT (workflow_id, idempotency_key) DO NOTHING"
-        " RETURNING id, workflow_id, version_id, priority, current_node_id),"
-        f" noted AS ({insert_into(AuditEntry, ENTRY, 'NULL')} FROM r"
-        f" JOIN made ON made.id = r.id JOIN {workflows} w ON w.id = made.workflow_id)"
+        " RETURNING id, version_id, priority, current_node_id),"
+        f" noted AS ({insert_into(AuditEntry, ENTRY, 'NULL')} FROM r JOIN made USING (id))"
         " SELECT id, version_id, priority, current_node_id FROM made"
     )
 
@@ -244,6 +254,10 @@ def _single_sql(wanted: str) -> str:
 def _version_join() -> str:
     versions = connection.ops.quote_name(WorkflowVersion._meta.db_table)
     return f" JOIN {versions} v ON v.workflow_id = w.id AND v.number = w.version"
+
+
+def _found(columns: Iterable[str]) -> dict[str, str]:
+    return {name: f"r.{name}" for name in columns}
 
 
 def _from_workflow(value: str) -> dict[str, str]:

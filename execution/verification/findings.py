@@ -42,8 +42,10 @@ class Kind(StrEnum):
     RUNNING_TOO_LONG = "running_too_long"
     TWO_AT_ONCE = "two_at_once"
     ORDER_AGAINST_EDGES = "order_against_edges"
-    # The database itself.
+    # The database itself, and what it has no constraint for.
     GUARD_MISSING = "guard_missing"
+    TRIGGER_WITHOUT_VERSION = "trigger_without_version"
+    STEP_WITHOUT_TRIGGER = "step_without_trigger"
 
 
 @dataclass(frozen=True, slots=True)

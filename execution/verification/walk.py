@@ -21,6 +21,7 @@ from execution.clock import database_now
 from execution.models import DeadLetter, LetterState, Step
 from execution.verification.findings import Finding, Limits, StepFacts, TriggerFacts
 from execution.verification.guards import missing_guards
+from execution.verification.orphans import orphans
 from execution.verification.rules import check_trigger, is_overdue
 from execution.verification.service import served_lanes
 from triggers.models import Trigger, TriggerQuerySet
@@ -60,9 +61,11 @@ def verify(
 ) -> Iterator[Finding]:
     """Check the database's guards and each of these triggers, oldest first, and give what is wrong as it is found.
 
-    `since` leaves out triggers made before; those made after the start are left to the next time. Changes nothing.
+    What has lost the row that it refers to is looked for among all triggers and steps. `since` leaves out what was made
+    before; those made after the start are left to the next time. Changes nothing.
     """
     yield from missing_guards()
+    yield from orphans(first_id=None if since is None else first_id_at(since))
     # Ids tell when they were made, by the clock of the host that made them.
     found = triggers.filter(pk__lt=first_id_at(clock() + SKEW))
     if since is not None:

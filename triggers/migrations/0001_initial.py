@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
                 ('run_state', models.JSONField(editable=False, null=True)),
                 ('recipient', models.JSONField(default=dict)),
                 ('context', models.JSONField(default=dict)),
-                ('version', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workflows.workflowversion')),
+                ('version', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workflows.workflowversion')),
                 ('workflow', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='triggers', to='workflows.workflow')),
             ],
             options={

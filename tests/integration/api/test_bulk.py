@@ -185,8 +185,8 @@ def test_neither_a_trigger_nor_its_entry_stands_without_the_other(client: Client
     """Nor without all the others: what fails in the second thousand takes the first along."""
     WorkflowFactory(key="known")
     TriggerFactory(workflow__key="other")
-    asked = [Item(f"k{number:05}", "{}", "{}") for number in range(1500)]
-    broken = [*asked[:-1], asked[-1]._replace(recipient='{"a":"\\u0000"}')]
+    asked = [Item(f"k{number:05}", b"{}", b"{}") for number in range(1500)]
+    broken = [*asked[:-1], asked[-1]._replace(recipient=b'{"a":"\\u0000"}')]
 
     with pytest.raises(Exception, match="u0000"):
         accept_all(workflow="known", items=broken, by=SYSTEM)
