@@ -147,7 +147,7 @@ def insert_new(asked: Iterable[NewTrigger]) -> set[UUID]:
 def _insert_together(wanted: str, news: list[NewTrigger]) -> set[UUID]:
     ordered = sorted(news, key=lambda new: (new.named, new.idempotency_key))
     kinds: Kinds[dict[str, Any]] = Kinds()
-    numbers = [_number_of(kinds, new) for new in ordered]
+    numbers = list(_numbers_of(kinds, ordered))
     rows = run(
         _together_sql(wanted),
         [
@@ -167,6 +167,17 @@ def _insert_together(wanted: str, news: list[NewTrigger]) -> set[UUID]:
         if new.id in made:
             _complete(new, made[new.id])
     return set(made)
+
+
+def _numbers_of(kinds: Kinds[dict[str, Any]], news: Iterable[NewTrigger]) -> Iterable[int]:
+    """Give the number of each one's kind; those of one request are of the same few, and seldom looked at closely."""
+    known: dict[tuple[Any, ...], int] = {}
+    for new in news:
+        key = (new.named, new.priority, new.scheduled_at, new.expires_at, id(new.by))
+        number = known.get(key)
+        if number is None:
+            number = known[key] = _number_of(kinds, new)
+        yield number
 
 
 def _number_of(kinds: Kinds[dict[str, Any]], new: NewTrigger) -> int:

@@ -43,7 +43,7 @@ def accept_all(*, workflow: str, items: Sequence[Item], by: Actor) -> list[Accep
     with transaction.atomic():
         found = _locked(workflow)
         # Ids rise in the order asked for: lists and claims go by them.
-        news = {key: _new(found, item, by, now) for key, item in first.items()}
+        news = {key: _new(str(found.pk), item, by, now) for key, item in first.items()}
         standing = _insert_all(found, news)
         _ring_after_commit([new for key, new in news.items() if standing[key] is new.id], now=now)
     return [
@@ -70,10 +70,10 @@ def _locked(name: str) -> Workflow:
     return found
 
 
-def _new(workflow: Workflow, item: Item, by: Actor, now: datetime) -> NewTrigger:
+def _new(workflow_id: str, item: Item, by: Actor, now: datetime) -> NewTrigger:
     available_at = max(now, item.scheduled_at or now)
     return NewTrigger(
-        named=str(workflow.pk),
+        named=workflow_id,
         idempotency_key=item.idempotency_key,
         recipient=Raw(item.recipient),
         context=Raw(item.context),
@@ -96,9 +96,9 @@ def _insert_all(workflow: Workflow, news: dict[str, NewTrigger]) -> dict[str, UU
     for start in range(0, len(keys), ROWS):
         left = keys[start : start + ROWS]
         while left:
-            made = insert_new([news[key] for key in left])
-            standing.update((key, news[key].id) for key in left if news[key].id in made)
-            taken = [key for key in left if key not in standing]
+            insert_new([news[key] for key in left])
+            standing.update((key, news[key].id) for key in left if news[key].version is not None)
+            taken = [key for key in left if news[key].version is None]
             # What was in the way is committed by now; should it be gone again, its key is free.
             standing.update(_standing(workflow, taken))
             left = [key for key in taken if key not in standing]
