@@ -1,11 +1,13 @@
 """What an HTTP answer, or the lack of one, says about a message; for every provider that speaks HTTP."""
 
+import ssl
 from datetime import UTC, datetime
 from http import HTTPStatus
 
 import requests
 from urllib3 import exceptions as urllib3_errors
 from urllib3.exceptions import MaxRetryError, NewConnectionError
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from channels.contract import PermanentSendError, SendError, TransientSendError
 from channels.retry_after import parse_retry_after
@@ -16,16 +18,18 @@ _TRANSIENT_STATUSES = {408: "timeout", 425: "provider_error", 429: "rate_limited
 _PERMANENT_STATUSES = {413: "message_too_large"}
 # The provider began to work on the request and did not say how it ended.
 _IN_DOUBT_STATUSES = {500, 502, 504}
-# The first class that fits names the failure of a request made with urllib3, and says whether it may have arrived.
-_TRANSPORT_CODES: tuple[tuple[type[Exception], str, bool], ...] = (
-    (urllib3_errors.SSLError, "tls_failed", False),
-    (urllib3_errors.NewConnectionError, "connection_failed", False),
-    (urllib3_errors.ConnectTimeoutError, "timeout", False),
-    (urllib3_errors.ProxyError, "connection_failed", False),
-    (urllib3_errors.TimeoutError, "timeout", True),
-    (urllib3_errors.ProtocolError, "connection_failed", True),
-    (ValueError, "misconfigured", False),  # about the address, the proxy or a header
+# The first class that fits names the failure of a request made with urllib3.
+_TRANSPORT_CODES: tuple[tuple[type[Exception], str], ...] = (
+    (urllib3_errors.LocationValueError, "misconfigured"),
+    (urllib3_errors.SSLError, "tls_failed"),
+    (NewConnectionError, "connection_failed"),
+    (urllib3_errors.TimeoutError, "timeout"),
+    (urllib3_errors.HTTPError, "connection_failed"),
+    # Not of urllib3, before there was a connection: about the address, the proxy, a header, the file of certificates.
+    (ValueError, "misconfigured"),
+    (OSError, "misconfigured"),
 )
+_BEFORE_SENDING = (NewConnectionError, urllib3_errors.ConnectTimeoutError, urllib3_errors.LocationValueError)
 
 
 def sort_status(status_code: int, *, provider: str, message: str, retry_after: str | None = None) -> SendError:
@@ -72,26 +76,32 @@ def sort_request_error(error: BaseException | None, *, provider: str) -> Transie
 
 
 def sort_transport_error(error: Exception, *, provider: str) -> TransientSendError:
-    """Sort the failure of a request made with urllib3 that brought no answer; all of them may pass."""
-    found = ((code, doubt) for kind, code, doubt in _TRANSPORT_CODES if isinstance(error, kind))
-    code, is_in_doubt = next(found, ("connection_failed", True))
+    """Sort what kept a request made with urllib3 from an answer; all of it may pass."""
     return TransientSendError(
         provider=provider,
-        code=code,
+        code=next((code for kind, code in _TRANSPORT_CODES if isinstance(error, kind)), "connection_failed"),
         message=f"no answer from {provider} ({type(error).__name__})",
-        is_in_doubt=is_in_doubt,
+        is_in_doubt=isinstance(error, urllib3_errors.HTTPError) and _may_have_arrived(error),
     )
 
 
 def _may_have_left(error: BaseException | None) -> bool:
-    """Tell whether the request may have reached the provider before it failed."""
-    before_sending = (
-        requests.ConnectTimeout,
-        requests.exceptions.ProxyError,
-        requests.exceptions.SSLError,
-        ValueError,
-    )
-    if error is None or isinstance(error, before_sending):
+    """Tell whether the request may have reached the provider before it failed, by an error of requests."""
+    if error is None or isinstance(error, (requests.ConnectTimeout, ValueError)):
         return False
     cause = error.args[0] if error.args else None
-    return not (isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError))
+    if isinstance(cause, MaxRetryError):
+        cause = cause.reason
+    return not isinstance(cause, urllib3_errors.HTTPError) or _may_have_arrived(cause)
+
+
+def _may_have_arrived(error: Exception) -> bool:
+    """Tell the same by an error of urllib3, which has the same class for what comes before the request and after."""
+    if isinstance(error, urllib3_errors.ProxyError):
+        # A proxy that refuses to connect is told by a plain OSError; one that hangs up, perhaps later, by a kind of it.
+        original = error.original_error
+        return type(original) is not OSError and _may_have_arrived(original)
+    if isinstance(error, urllib3_errors.SSLError):
+        cause = error.args[0] if error.args else None
+        return not isinstance(cause, (ssl.SSLCertVerificationError, CertificateError))
+    return not isinstance(error, _BEFORE_SENDING)

@@ -51,6 +51,8 @@ class _Smtp(smtplib.SMTP):
             ("data", (START_MAIL_INPUT,), smtplib.SMTPDataError),
         )
         is_pipelined = self.has_extn("pipelining")
+        if any(end in command for command, _, _ in steps for end in "\r\n"):
+            raise ValueError("an address has a line break")
         if is_pipelined:
             self.send("".join(f"{command}\r\n" for command, _, _ in steps))
         for number, (command, expected, refused) in enumerate(steps, start=1):
@@ -75,7 +77,7 @@ class _Smtp(smtplib.SMTP):
             self.close()
             return
         # What the next message would meet is for the next message to say.
-        with suppress(smtplib.SMTPServerDisconnected):
+        with suppress(smtplib.SMTPException):
             for _ in range(unread):
                 self.getreply()
                 if self.is_body_under_way:  # the server waits for a body that is not to be sent

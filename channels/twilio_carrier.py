@@ -65,7 +65,7 @@ class _Transport(HttpClient):  # type: ignore[misc]  # the client is untyped
     def __init__(self, *, api_base: str, timeout_seconds: float) -> None:
         super().__init__(logger, is_async=False, timeout=timeout_seconds)
         self._api_base = api_base.rstrip("/")
-        self._ways = _Ways()
+        self._ways = Ways()
 
     def request(  # noqa: PLR0917 -- the client's signature
         self,
@@ -91,7 +91,7 @@ class _Transport(HttpClient):  # type: ignore[misc]  # the client is untyped
                 assert_same_host=False,
                 retries=False,
             )
-        except (HTTPError, requests.RequestException, ValueError) as error:
+        except (HTTPError, ValueError, OSError) as error:
             raise sort_transport_error(error, provider=PROVIDER) from error
         refusal = sort_answer(answer.status, _json_object(answer), retry_after=answer.headers.get("Retry-After"))
         if refusal is not None:
@@ -108,7 +108,7 @@ class _Transport(HttpClient):  # type: ignore[misc]  # the client is untyped
         return self._api_base + parts.path + (f"?{parts.query}" if parts.query else "")
 
 
-class _Ways(HTTPAdapter):
+class Ways(HTTPAdapter):
     """The kept connections to each host, by whatever proxy and with whatever certificates the environment names."""
 
     def __init__(self) -> None:
@@ -118,7 +118,7 @@ class _Ways(HTTPAdapter):
     def to(self, url: str, params: dict[str, Any] | None) -> tuple[HTTPConnectionPool, str]:
         """Return the pool of connections and what to ask them for.
 
-        Raises requests' errors when the address, or that of the proxy, makes no sense.
+        Raises ValueError when the address, or that of the proxy, makes no sense, OSError without certificates.
         """
         parts = urlsplit(url)
         origin = f"{parts.scheme}://{parts.netloc}"
@@ -132,6 +132,7 @@ class _Ways(HTTPAdapter):
         found = requests.Session().merge_environment_settings(origin, {}, None, None, None)
         request = requests.Request("POST", origin).prepare()
         pool = self.get_connection_with_tls_context(request, verify=found["verify"], proxies=found["proxies"])
+        self.cert_verify(pool, origin, found["verify"], None)
         # A proxy that forwards plain HTTP is asked for the whole address.
         return pool, self.request_url(request, found["proxies"]).rstrip("/")
 

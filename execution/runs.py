@@ -18,7 +18,6 @@ from triggers.models import Trigger
 from triggers.sql import run
 from workflows.compiled import CompiledVersion, compiled_version
 from workflows.faults import DefinitionInvalid
-from workflows.models import WorkflowVersion
 
 
 class NodeHistory(Struct):
@@ -113,8 +112,6 @@ def load_runs(trigger_ids: Sequence[UUID]) -> tuple[list[Run], list[Unrunnable]]
         try:
             workflow = compiled_version(trigger.version_id)
             runs[trigger_id] = Run(trigger, workflow, _stored_state(trigger, workflow))
-        except WorkflowVersion.DoesNotExist:
-            unrunnable.append(Unrunnable(trigger, "invalid_definition", f"The version {trigger.version_id} is gone."))
         except DefinitionInvalid as error:
             unrunnable.append(Unrunnable(trigger, "invalid_definition", str(error)))
         except (AttributeError, KeyError, TypeError, ValueError) as error:

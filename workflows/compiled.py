@@ -5,6 +5,7 @@ from functools import lru_cache
 from uuid import UUID
 
 from workflows.definition import parse_definition
+from workflows.faults import DefinitionInvalid, Fault
 from workflows.graph import Graph
 from workflows.models import WorkflowVersion
 
@@ -23,10 +24,12 @@ class CompiledVersion:
 def compiled_version(version_id: UUID) -> CompiledVersion:
     """Return the version made ready to run.
 
-    Raises WorkflowVersion.DoesNotExist, and DefinitionInvalid when the stored definition can't be run any more,
-    as after a channel was taken out.
+    Raises DefinitionInvalid when there is none, and when the stored definition can't be run any more, as after a
+    channel was taken out.
     """
-    version = WorkflowVersion.objects.select_related("workflow").get(pk=version_id)
+    version = WorkflowVersion.objects.select_related("workflow").filter(pk=version_id).first()
+    if version is None:
+        raise DefinitionInvalid((Fault("version", "gone", f"The version {version_id} is gone."),))
     definition = parse_definition(version.definition)
     return CompiledVersion(
         id=version.id,

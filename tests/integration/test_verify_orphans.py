@@ -4,12 +4,16 @@ from uuid import uuid4
 
 import pytest
 
+from accounts.audit import SYSTEM
 from execution.models import Step
 from execution.runner import advance_lane
 from execution.verification import orphans
 from execution.verification.findings import Kind
-from tests.factories import TriggerFactory
+from tests.factories import TriggerFactory, WorkflowFactory
 from tests.integration.test_verify_command import run_verify
+from triggers.acceptance import TriggerRequest, UnknownWorkflow, WorkflowInactive, accept_trigger
+from triggers.bulk.acceptance import accept_all
+from triggers.bulk.items import Item
 from triggers.models import Trigger
 from workflows.models import WorkflowVersion
 
@@ -56,6 +60,16 @@ def test_what_was_made_before_is_left_out() -> None:
 
     assert run_verify("--since", "2100-01-01T00:00:00Z")[0] == []
     assert len(run_verify("--since", "2020-01-01T00:00:00Z")[0]) == 1
+
+
+def test_a_workflow_whose_version_is_gone_takes_no_triggers() -> None:
+    workflow = WorkflowFactory(key="broken")
+    WorkflowVersion.objects.filter(workflow=workflow).update(number=7)
+
+    with pytest.raises(UnknownWorkflow):
+        accept_all(workflow="broken", items=[Item("k", b"{}", b"{}")], by=SYSTEM)
+    with pytest.raises(WorkflowInactive):
+        accept_trigger(TriggerRequest("broken", "k", {}, {}))
 
 
 def test_a_trigger_whose_version_is_gone_fails_and_keeps_nobody() -> None:

@@ -117,7 +117,7 @@ def _standing(workflow: Workflow, keys: Sequence[str]) -> Iterable[tuple[str, UU
 def _require_active(workflow: Workflow) -> None:
     """Raise what keeps triggers of the workflow from being made, if anything does."""
     now = Workflow.objects.get(pk=workflow.pk)
-    if now.deleted_at is not None:
+    if now.deleted_at is not None or not now.versions.filter(number=now.version).exists():
         raise UnknownWorkflow(now.key)
     if not now.is_active:
         raise WorkflowInactive(now.key)

@@ -26,7 +26,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take what to check, and how late is too late."""
-        parser.add_argument("--workflow", metavar="KEY_OR_ID", help="only the triggers of this workflow")
+        parser.add_argument(
+            "--workflow",
+            metavar="KEY_OR_ID",
+            help="only the triggers of this workflow (what lost the row it refers to is found everywhere)",
+        )
         parser.add_argument("--since", metavar="TIME", help="only triggers made since, as in 2026-03-05T09:00:00Z")
         parser.add_argument(
             "--lease-grace", type=float, default=30, metavar="SECONDS", help="how long a lease may have been over"

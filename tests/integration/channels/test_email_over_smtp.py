@@ -190,6 +190,18 @@ def test_refusal_is_told_although_the_server_hangs_up_behind_it(
     assert error.is_in_doubt is False
 
 
+def test_refusal_is_told_although_what_follows_it_is_too_long_to_read(
+    open_email: OpenSession, smtp_server: FakeSmtp
+) -> None:
+    session = open_email()
+    smtp_server.reply("RCPT", "450 4.2.0 Greylisted")
+    smtp_server.reply("DATA" if smtp_server.takes_pipelines else "RSET", "2" * 10_000)
+
+    error = failure(session)
+
+    assert (error.is_transient, error.code, error.status_code) == (True, "deferred", 450)
+
+
 @pytest.mark.parametrize("stage", ["RCPT", "MAIL"])
 def test_server_that_would_take_the_body_of_a_refused_message_gets_none(
     open_email: OpenSession, smtp_server: FakeSmtp, stage: Stage

@@ -3,12 +3,16 @@
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
+import certifi
 import pytest
 from pytest_django import Settings
 
 from channels.contract import Receipt, SendError, Session
+from channels.twilio_carrier import Ways
 from tests.fakes.messages import sms_message
 from tests.fakes.twilio import ACCOUNT_SID, FakeTwilio
 
@@ -59,6 +63,42 @@ def test_a_proxy_that_the_environment_names_is_used(
 
     assert failure(open_sms()).code == "rejected"  # the fake knows no such path
     assert [request.path.split("/2010")[0] for request in twilio.requests] == ["http://sms.invalid"]
+
+
+def test_a_proxy_that_hangs_up_after_it_was_asked_leaves_doubt(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, open_sms: OpenSession, twilio: FakeTwilio
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", twilio.url)
+    settings.TWILIO_API_BASE = "http://sms.invalid"
+    twilio.drop_answer()
+
+    error = failure(open_sms())
+
+    assert (error.is_transient, error.code, error.is_in_doubt) == (True, "connection_failed", True)
+
+
+def test_certificates_are_those_of_requests_unless_the_environment_names_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    pool: Any = Ways().to("https://api.twilio.com/2010-04-01", None)[0]
+    assert (pool.ca_certs, pool.cert_reqs) == (certifi.where(), "CERT_REQUIRED")
+
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
+    with pytest.raises(OSError, match=r"missing\.pem"):
+        Ways().to("https://api.twilio.com/2010-04-01", None)
+
+
+def test_missing_certificates_are_the_operators_to_mend(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, open_sms: OpenSession, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
+    settings.TWILIO_API_BASE = "https://sms.invalid"
+
+    error = failure(open_sms())
+
+    assert (error.is_transient, error.code, error.is_in_doubt) == (True, "misconfigured", False)
 
 
 def test_too_many_requests_come_with_their_pause(open_sms: OpenSession, twilio: FakeTwilio) -> None:

@@ -1,16 +1,20 @@
 """HTTP answers and broken requests, sorted by table."""
 
+import ssl
 from datetime import timedelta
+from http.client import RemoteDisconnected
 
 import pytest
 import requests
 from urllib3 import exceptions
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from channels.http_errors import sort_request_error, sort_status, sort_transport_error
 
 POOL = HTTPConnectionPool("provider.example")
+UNTRUSTED = ssl.SSLCertVerificationError("self-signed")
 REFUSED = MaxRetryError(POOL, "/", NewConnectionError(POOL, "refused"))  # type: ignore[arg-type]
 
 
@@ -41,6 +45,10 @@ def test_sort_status(status_code: int, is_transient: bool, code: str, is_in_doub
     assert error.retry_after == (timedelta(seconds=3) if is_transient else None)
 
 
+def behind_proxy(original: Exception) -> Exception:
+    return requests.exceptions.ProxyError(MaxRetryError(POOL, "/", exceptions.ProxyError("gone", original)))
+
+
 @pytest.mark.parametrize(
     ("error", "code", "is_in_doubt"),
     [
@@ -49,8 +57,13 @@ def test_sort_status(status_code: int, is_transient: bool, code: str, is_in_doub
         (requests.ConnectionError(REFUSED), "connection_failed", False),
         (requests.ConnectionError(ProtocolError("reset")), "connection_failed", True),
         (requests.ConnectionError(), "connection_failed", True),
-        (requests.exceptions.ProxyError(), "connection_failed", False),
-        (requests.exceptions.SSLError(), "tls_failed", False),
+        (requests.exceptions.ProxyError(), "connection_failed", True),
+        (behind_proxy(NewConnectionError(POOL, "refused")), "connection_failed", False),  # type: ignore[arg-type]
+        (behind_proxy(OSError("Tunnel connection failed: 407")), "connection_failed", False),
+        (behind_proxy(RemoteDisconnected("hung up")), "connection_failed", True),
+        (requests.exceptions.SSLError(), "tls_failed", True),
+        (requests.exceptions.SSLError(MaxRetryError(POOL, "/", exceptions.SSLError(UNTRUSTED))), "tls_failed", False),
+        (requests.exceptions.SSLError(exceptions.SSLError(ssl.SSLError("bad record"))), "tls_failed", True),
         (requests.exceptions.ChunkedEncodingError(), "connection_failed", True),
         (requests.exceptions.InvalidURL(), "misconfigured", False),
         (requests.exceptions.InvalidHeader(), "misconfigured", False),
@@ -75,8 +88,14 @@ def test_sort_request_error(error: Exception | None, code: str, is_in_doubt: boo
         (exceptions.ResponseNotChunked("plain"), "connection_failed", True),
         (exceptions.DecodeError("not gzip"), "connection_failed", True),
         (exceptions.InvalidHeader("two lengths"), "connection_failed", True),
-        (exceptions.ProxyError("gone", OSError()), "connection_failed", False),
-        (exceptions.SSLError("expired"), "tls_failed", False),
+        (exceptions.ProxyError("gone", OSError("Tunnel connection failed: 407")), "connection_failed", False),
+        (exceptions.ProxyError("gone", exceptions.ConnectTimeoutError()), "connection_failed", False),
+        (exceptions.ProxyError("gone", RemoteDisconnected("hung up")), "connection_failed", True),
+        (exceptions.ProxyError("gone", TimeoutError()), "connection_failed", True),
+        (exceptions.SSLError(UNTRUSTED), "tls_failed", False),
+        (exceptions.SSLError(CertificateError("another host")), "tls_failed", False),
+        (exceptions.SSLError(ssl.SSLError("bad record")), "tls_failed", True),
+        (OSError("no such file of certificates"), "misconfigured", False),
         (exceptions.LocationParseError("https://user:hush@"), "misconfigured", False),
         (requests.exceptions.InvalidURL("https://user:hush@"), "misconfigured", False),
         (ValueError("Invalid header value b'hush\n'"), "misconfigured", False),
