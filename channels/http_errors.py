@@ -18,16 +18,16 @@ _TRANSIENT_STATUSES = {408: "timeout", 425: "provider_error", 429: "rate_limited
 _PERMANENT_STATUSES = {413: "message_too_large"}
 # The provider began to work on the request and did not say how it ended.
 _IN_DOUBT_STATUSES = {500, 502, 504}
-# The first class that fits names the failure of a request made with urllib3.
-_TRANSPORT_CODES: tuple[tuple[type[Exception], str], ...] = (
+# The first class that fits names the failure of a request, made with requests or with the urllib3 below it.
+_REQUEST_CODES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
     (urllib3_errors.LocationValueError, "misconfigured"),
-    (urllib3_errors.SSLError, "tls_failed"),
+    ((urllib3_errors.SSLError, requests.exceptions.SSLError), "tls_failed"),
     (NewConnectionError, "connection_failed"),
-    (urllib3_errors.TimeoutError, "timeout"),
+    ((urllib3_errors.TimeoutError, requests.Timeout), "timeout"),
     (urllib3_errors.HTTPError, "connection_failed"),
-    # Not of urllib3, before there was a connection: about the address, the proxy, a header, the file of certificates.
-    (ValueError, "misconfigured"),
-    (OSError, "misconfigured"),
+    (ValueError, "misconfigured"),  # about the address, the proxy or a header
+    (requests.RequestException, "connection_failed"),
+    (OSError, "misconfigured"),  # about the file of certificates: the network's are wrapped by either library
 )
 _BEFORE_SENDING = (NewConnectionError, urllib3_errors.ConnectTimeoutError, urllib3_errors.LocationValueError)
 
@@ -58,36 +58,22 @@ def sort_status(status_code: int, *, provider: str, message: str, retry_after: s
 
 
 def sort_request_error(error: BaseException | None, *, provider: str) -> TransientSendError:
-    """Sort the failure of a request that brought no answer; all of them may pass."""
-    code = "connection_failed"
-    if isinstance(error, requests.Timeout):
-        code = "timeout"
-    elif isinstance(error, requests.exceptions.SSLError):
-        code = "tls_failed"
-    elif isinstance(error, ValueError):
-        code = "misconfigured"  # requests' errors about the URL, the proxy or a header are ValueErrors
+    """Sort the failure of a request that brought no answer, by the error of requests or urllib3; all may pass."""
     # The text of the exception is left out: it may quote URLs and headers.
     return TransientSendError(
         provider=provider,
-        code=code,
+        code=next((code for kind, code in _REQUEST_CODES if isinstance(error, kind)), "connection_failed"),
         message=f"no answer from {provider} ({type(error).__name__})",
         is_in_doubt=_may_have_left(error),
     )
 
 
-def sort_transport_error(error: Exception, *, provider: str) -> TransientSendError:
-    """Sort what kept a request made with urllib3 from an answer; all of it may pass."""
-    return TransientSendError(
-        provider=provider,
-        code=next((code for kind, code in _TRANSPORT_CODES if isinstance(error, kind)), "connection_failed"),
-        message=f"no answer from {provider} ({type(error).__name__})",
-        is_in_doubt=isinstance(error, urllib3_errors.HTTPError) and _may_have_arrived(error),
-    )
-
-
 def _may_have_left(error: BaseException | None) -> bool:
-    """Tell whether the request may have reached the provider before it failed, by an error of requests."""
-    if error is None or isinstance(error, (requests.ConnectTimeout, ValueError)):
+    """Tell whether the request may have reached the provider before it failed."""
+    if isinstance(error, urllib3_errors.HTTPError):
+        return _may_have_arrived(error)
+    # A file of certificates that is missing is a plain OSError; what happens on the way is of some other kind.
+    if error is None or type(error) is OSError or isinstance(error, (requests.ConnectTimeout, ValueError)):
         return False
     cause = error.args[0] if error.args else None
     if isinstance(cause, MaxRetryError):
@@ -96,7 +82,7 @@ def _may_have_left(error: BaseException | None) -> bool:
 
 
 def _may_have_arrived(error: Exception) -> bool:
-    """Tell the same by an error of urllib3, which has the same class for what comes before the request and after."""
+    """Tell the same by an error of urllib3, some of whose classes are for what comes before the request and after."""
     if isinstance(error, urllib3_errors.ProxyError):
         # A proxy that refuses to connect is told by a plain OSError; one that hangs up, perhaps later, by a kind of it.
         original = error.original_error

@@ -1,19 +1,17 @@
 """An email from one mailbox to one, and its bytes on the wire."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from email.policy import compat32
 from email.utils import formatdate
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.core.mail.message import forbid_multi_line_headers
+from django.core.mail.message import RFC5322_EMAIL_LINE_LENGTH_LIMIT, forbid_multi_line_headers
 
 from channels.email_addresses import Mailbox
 
 CHARSET = "utf-8"
-# RFC 5322, 2.1.1: no line may be longer; those that are get encoded.
-LONGEST_LINE = 998
 # A header's line of ASCII up to this length is written as it is; the email package may fold longer ones.
 _SHORT_LINE = 75
 _BOUNDARY_DIGITS = 19
@@ -35,7 +33,7 @@ class Letter(EmailMultiAlternatives):
         )
         self.sender = sender.address
         self.recipient = recipient.address
-        self._parts = [(subtype, part.encode()) for subtype, part in (("plain", text), ("html", html)) if part]
+        self._texts = {"plain": text, "html": html}
         if not text:
             self.content_subtype = "html"
         elif html:
@@ -46,9 +44,10 @@ class Letter(EmailMultiAlternatives):
 
         Parts with lines that are too long are left to Django, which has them encoded.
         """
-        if any(_has_long_lines(content) for _, content in self._parts):
+        parts = {subtype: text.encode() for subtype, text in self._texts.items() if text}
+        if any(map(_has_long_lines, parts.values())):
             return self.message().as_bytes(linesep="\r\n")  # type: ignore[call-arg]  # Django's own takes it
-        return b"".join(self._one_part(*self._parts[0]) if len(self._parts) == 1 else self._multipart())
+        return b"".join(self._one_part(*parts.popitem()) if len(parts) == 1 else self._multipart(parts))
 
     def _headers(self) -> Iterator[bytes]:
         yield _header("Subject", str(self.subject))
@@ -63,11 +62,11 @@ class Letter(EmailMultiAlternatives):
         yield b"\r\n"
         yield _with_line_ends(content)
 
-    def _multipart(self) -> Iterator[bytes]:
-        boundary = _boundary([content for _, content in self._parts])
+    def _multipart(self, parts: dict[str, bytes]) -> Iterator[bytes]:
+        boundary = _boundary(parts.values())
         yield b'Content-Type: multipart/alternative;\r\n boundary="%b"\r\nMIME-Version: 1.0\r\n' % boundary
         yield from self._headers()
-        for subtype, content in self._parts:
+        for subtype, content in parts.items():
             yield b"\r\n--%b\r\n" % boundary
             yield from _heading(subtype, content)
             yield b"\r\n"
@@ -91,7 +90,8 @@ def _header(name: str, value: str) -> bytes:
 
 
 def _has_long_lines(content: bytes) -> bool:
-    return len(content) > LONGEST_LINE and any(len(line) > LONGEST_LINE for line in content.split(b"\n"))
+    longest = RFC5322_EMAIL_LINE_LENGTH_LIMIT
+    return len(content) > longest and any(len(line) > longest for line in content.split(b"\n"))
 
 
 def _with_line_ends(content: bytes) -> bytes:
@@ -100,7 +100,7 @@ def _with_line_ends(content: bytes) -> bytes:
     return content.replace(b"\n", b"\r\n")
 
 
-def _boundary(contents: list[bytes]) -> bytes:
+def _boundary(contents: Collection[bytes]) -> bytes:
     while True:
         boundary = b"===============%019d==" % secrets.randbelow(10**_BOUNDARY_DIGITS)
         if not any(boundary in content for content in contents):

@@ -13,7 +13,7 @@ from twilio.rest import Client
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 from urllib3.exceptions import HTTPError
 
-from channels.http_errors import sort_transport_error
+from channels.http_errors import sort_request_error
 from channels.twilio_errors import PROVIDER, sort_answer
 
 _MESSAGING_SERVICE_PREFIX = "MG"
@@ -65,7 +65,7 @@ class _Transport(HttpClient):  # type: ignore[misc]  # the client is untyped
     def __init__(self, *, api_base: str, timeout_seconds: float) -> None:
         super().__init__(logger, is_async=False, timeout=timeout_seconds)
         self._api_base = api_base.rstrip("/")
-        self._ways = Ways()
+        self._connections = Connections()
 
     def request(  # noqa: PLR0917 -- the client's signature
         self,
@@ -80,7 +80,7 @@ class _Transport(HttpClient):  # type: ignore[misc]  # the client is untyped
     ) -> Response:
         """Make one request and answer the created resource. Raises SendError's subclasses for all else."""
         try:
-            pool, target = self._ways.to(self._redirect(uri), params)
+            pool, target = self._connections.reaching(self._redirect(uri), params)
             answer = pool.urlopen(
                 method,
                 target,
@@ -92,14 +92,14 @@ class _Transport(HttpClient):  # type: ignore[misc]  # the client is untyped
                 retries=False,
             )
         except (HTTPError, ValueError, OSError) as error:
-            raise sort_transport_error(error, provider=PROVIDER) from error
+            raise sort_request_error(error, provider=PROVIDER) from error
         refusal = sort_answer(answer.status, _json_object(answer), retry_after=answer.headers.get("Retry-After"))
         if refusal is not None:
             raise refusal
         return Response(answer.status, answer.data.decode(), answer.headers)
 
     def close(self) -> None:
-        self._ways.close()
+        self._connections.close()
 
     def _redirect(self, uri: str) -> str:
         if not self._api_base:
@@ -108,14 +108,14 @@ class _Transport(HttpClient):  # type: ignore[misc]  # the client is untyped
         return self._api_base + parts.path + (f"?{parts.query}" if parts.query else "")
 
 
-class Ways(HTTPAdapter):
+class Connections(HTTPAdapter):
     """The kept connections to each host, by whatever proxy and with whatever certificates the environment names."""
 
     def __init__(self) -> None:
         super().__init__(pool_maxsize=1)
         self._known: dict[str, tuple[HTTPConnectionPool, str]] = {}
 
-    def to(self, url: str, params: dict[str, Any] | None) -> tuple[HTTPConnectionPool, str]:
+    def reaching(self, url: str, params: dict[str, Any] | None) -> tuple[HTTPConnectionPool, str]:
         """Return the pool of connections and what to ask them for.
 
         Raises ValueError when the address, or that of the proxy, makes no sense, OSError without certificates.

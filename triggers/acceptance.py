@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.audit import SYSTEM, Actor
 from triggers import bells
 from triggers.gathering import Gathering
-from triggers.insertion import NewTrigger, insert_new
+from triggers.insertion import NewTrigger, begins_at, insert_new
 from triggers.models import Trigger
 from workflows.models import Workflow
 from workflows.priorities import Priority
@@ -49,7 +49,7 @@ class TriggerRequest:
         """Return when a trigger that was accepted then expires by this request, or None when it never does."""
         if self.ttl is None:
             return self.expires_at
-        return _begin(accepted_at, self.scheduled_at) + self.ttl
+        return begins_at(accepted_at, self.scheduled_at) + self.ttl
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,6 @@ def accept_trigger(request: TriggerRequest, *, by: Actor = SYSTEM) -> Acceptance
     else:
         is_made = _moment.join(new)
     return Acceptance(new.trigger(), is_created=True) if is_made else _standing(request)
-
-
-def _begin(accepted_at: datetime, scheduled_at: datetime | None) -> datetime:
-    return max(accepted_at, scheduled_at or accepted_at)
 
 
 def _new(request: TriggerRequest, by: Actor, *, now: datetime) -> NewTrigger:

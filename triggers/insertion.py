@@ -35,7 +35,11 @@ KIND_OF_TRIGGER = ("priority", "scheduled_at", "expires_at")
 KIND_OF_ENTRY = ("actor_id", "actor", "role", "via", "key_prefix", "address")
 TRIGGER = {
     "id": "r.id",
+    "workflow_id": "r.workflow_id",
+    "version_id": "r.version_id",
     "idempotency_key": "r.idempotency_key",
+    "priority": "r.priority",
+    "current_node_id": "r.current_node_id",
     "status": f"'{TriggerStatus.ENQUEUED.value}'",
     "available_at": "GREATEST(r.created_at, r.scheduled_at)",
     "last_step_status": "''",
@@ -58,6 +62,11 @@ ENTRY = {name: f"r.{name}" for name in KIND_OF_ENTRY} | {
     "changes": "r.changes",
     "request_id": "r.request_id",
 }
+
+
+def begins_at(accepted_at: datetime, scheduled_at: datetime | None) -> datetime:
+    """Return when a trigger may begin that was accepted then, and is wanted then if it says so."""
+    return max(accepted_at, scheduled_at or accepted_at)
 
 
 class NewTrigger(Struct):
@@ -84,7 +93,7 @@ class NewTrigger(Struct):
     @property
     def available_at(self) -> datetime:
         """When it may begin."""
-        return max(self.created_at, self.scheduled_at or self.created_at)
+        return begins_at(self.created_at, self.scheduled_at)
 
     def trigger(self) -> Trigger:
         """Return it as Django has it."""
@@ -147,7 +156,7 @@ def insert_new(asked: Iterable[NewTrigger]) -> set[UUID]:
 def _insert_together(wanted: str, news: list[NewTrigger]) -> set[UUID]:
     ordered = sorted(news, key=lambda new: (new.named, new.idempotency_key))
     kinds: Kinds[dict[str, Any]] = Kinds()
-    numbers = list(_numbers_of(kinds, ordered))
+    numbers = [_number_of(kinds, new) for new in ordered]
     rows = run(
         _together_sql(wanted),
         [
@@ -167,17 +176,6 @@ def _insert_together(wanted: str, news: list[NewTrigger]) -> set[UUID]:
         if new.id in made:
             _complete(new, made[new.id])
     return set(made)
-
-
-def _numbers_of(kinds: Kinds[dict[str, Any]], news: Iterable[NewTrigger]) -> Iterable[int]:
-    """Give the number of each one's kind; those of one request are of the same few, and seldom looked at closely."""
-    known: dict[tuple[Any, ...], int] = {}
-    for new in news:
-        key = (new.named, new.priority, new.scheduled_at, new.expires_at, id(new.by))
-        number = known.get(key)
-        if number is None:
-            number = known[key] = _number_of(kinds, new)
-        yield number
 
 
 def _number_of(kinds: Kinds[dict[str, Any]], new: NewTrigger) -> int:
@@ -208,8 +206,8 @@ def _insert_one_by_one(wanted: str, news: list[NewTrigger]) -> set[UUID]:
             row = cursor.fetchone()
         if row is not None:
             _complete(new, row[1:])
-            new.entry().save(force_insert=True)
             made.add(new.id)
+    AuditEntry.objects.bulk_create([new.entry() for new in news if new.id in made])
     return made
 
 
@@ -243,7 +241,7 @@ def _together_sql(wanted: str) -> str:
         " r AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) WITH ORDINALITY"
         " AS a(id, entry_id, idempotency_key, recipient, context, request_id, created_at, kind, n)"
         " JOIN kinds USING (kind)),"
-        f" made AS ({insert_into(Trigger, TRIGGER | _found(_from_workflow('')), 'NULL')} FROM r ORDER BY r.n"
+        f" made AS ({insert_into(Trigger, TRIGGER, 'NULL')} FROM r ORDER BY r.n"
         " ON CONFLICT (workflow_id, idempotency_key) DO NOTHING"
         " RETURNING id, version_id, priority, current_node_id),"
         f" noted AS ({insert_into(AuditEntry, ENTRY, 'NULL')} FROM r JOIN made USING (id))"
@@ -265,10 +263,6 @@ def _single_sql(wanted: str) -> str:
 def _version_join() -> str:
     versions = connection.ops.quote_name(WorkflowVersion._meta.db_table)
     return f" JOIN {versions} v ON v.workflow_id = w.id AND v.number = w.version"
-
-
-def _found(columns: Iterable[str]) -> dict[str, str]:
-    return {name: f"r.{name}" for name in columns}
 
 
 def _from_workflow(value: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from accounts.audit import Actor
 from triggers import bells
 from triggers.acceptance import UnknownWorkflow, WorkflowInactive
 from triggers.bulk.items import Item
-from triggers.insertion import NewTrigger, insert_new
+from triggers.insertion import NewTrigger, begins_at, insert_new
 from triggers.models import Trigger
 from workflows.models import Workflow
 from workflows.priorities import Priority
@@ -71,7 +71,6 @@ def _locked(name: str) -> Workflow:
 
 
 def _new(workflow_id: str, item: Item, by: Actor, now: datetime) -> NewTrigger:
-    available_at = max(now, item.scheduled_at or now)
     return NewTrigger(
         named=workflow_id,
         idempotency_key=item.idempotency_key,
@@ -81,7 +80,7 @@ def _new(workflow_id: str, item: Item, by: Actor, now: datetime) -> NewTrigger:
         by=by,
         priority=None if item.priority is None else item.priority.value,
         scheduled_at=item.scheduled_at,
-        expires_at=item.expires_at if item.ttl is None else available_at + item.ttl,
+        expires_at=item.expires_at if item.ttl is None else begins_at(now, item.scheduled_at) + item.ttl,
     )
 
 

@@ -13,13 +13,13 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from triggers.serializers import (
     LARGEST_CONTEXT_BYTES,
     LARGEST_RECIPIENT_BYTES,
+    LONGEST_KEY,
     LONGEST_TTL_S,
     TriggerBodySerializer,
     encoded_size,
 )
 from workflows.priorities import Priority
 
-LONGEST_KEY = 255
 PRIORITIES = {priority.lane: priority for priority in Priority}
 NO_OBJECT: dict[str, Any] = {}
 # What is anywhere near a limit goes by the serializer's own count: it writes some numbers longer.

@@ -5,8 +5,9 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.api_fields import TextField
-from triggers.bulk.items import LONGEST_KEY, ItemSerializer
+from triggers.bulk.items import ItemSerializer
 from triggers.models import BulkUpload
+from triggers.serializers import LONGEST_KEY
 from triggers.states import UploadState
 
 MOST_TRIGGERS = 10_000

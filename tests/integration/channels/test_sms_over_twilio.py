@@ -12,7 +12,7 @@ import pytest
 from pytest_django import Settings
 
 from channels.contract import Receipt, SendError, Session
-from channels.twilio_carrier import Ways
+from channels.twilio_carrier import Connections
 from tests.fakes.messages import sms_message
 from tests.fakes.twilio import ACCOUNT_SID, FakeTwilio
 
@@ -82,12 +82,12 @@ def test_certificates_are_those_of_requests_unless_the_environment_names_others(
 ) -> None:
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
-    pool: Any = Ways().to("https://api.twilio.com/2010-04-01", None)[0]
+    pool: Any = Connections().reaching("https://api.twilio.com/2010-04-01", None)[0]
     assert (pool.ca_certs, pool.cert_reqs) == (certifi.where(), "CERT_REQUIRED")
 
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
     with pytest.raises(OSError, match=r"missing\.pem"):
-        Ways().to("https://api.twilio.com/2010-04-01", None)
+        Connections().reaching("https://api.twilio.com/2010-04-01", None)
 
 
 def test_missing_certificates_are_the_operators_to_mend(

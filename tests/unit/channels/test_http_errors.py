@@ -11,7 +11,7 @@ from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 from urllib3.util.ssl_match_hostname import CertificateError
 
-from channels.http_errors import sort_request_error, sort_status, sort_transport_error
+from channels.http_errors import sort_request_error, sort_status
 
 POOL = HTTPConnectionPool("provider.example")
 UNTRUSTED = ssl.SSLCertVerificationError("self-signed")
@@ -101,8 +101,8 @@ def test_sort_request_error(error: Exception | None, code: str, is_in_doubt: boo
         (ValueError("Invalid header value b'hush\n'"), "misconfigured", False),
     ],
 )
-def test_sort_transport_error(error: Exception, code: str, is_in_doubt: bool) -> None:
-    found = sort_transport_error(error, provider="twilio")
+def test_sort_error_of_urllib3(error: Exception, code: str, is_in_doubt: bool) -> None:
+    found = sort_request_error(error, provider="twilio")
 
     assert (found.code, found.is_in_doubt, found.is_transient) == (code, is_in_doubt, True)
     assert "hush" not in str(found)
