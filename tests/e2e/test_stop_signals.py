@@ -15,13 +15,24 @@ from tests.fakes.twilio import FakeTwilio
 
 pytestmark = pytest.mark.e2e
 
+# A trigger for each of three lanes: a worker whose provider is slow would take what another has not come for yet.
+SPREAD = """
+from triggers import bells
+from triggers.models import Trigger
+from workflows.priorities import Priority
+for trigger, lane in zip(Trigger.objects.all(), {lanes}, strict=True):
+    Trigger.objects.filter(pk=trigger.pk).update(priority=Priority.of_lane(lane))
+    bells.ring(lane)
+"""
 SWEEP = """
 from datetime import timedelta
 from django.utils import timezone
 from execution.sweep import free_expired_leases
 free_expired_leases(now=timezone.now() + timedelta(hours=1))
 from triggers import bells
-bells.ring("medium")
+from workflows.priorities import LANES
+for lane in LANES:
+    bells.ring(lane)
 """
 
 
@@ -46,10 +57,10 @@ def twilio() -> Iterator[HoldingTwilio]:
         server.go.set()
 
 
-def start_worker(processes: Processes, name: str) -> None:  # noqa: F811
-    """Start a worker of one prefork child, which sends one message at a time."""
-    lanes = ",".join(f"{PREFIX}.{lane}" for lane in LANES)
-    options = ("--concurrency", "1", "--without-gossip", "--without-mingle", "-n", f"{name}@%h", "-Q", lanes)
+def start_worker(processes: Processes, name: str, *lanes: str) -> None:  # noqa: F811
+    """Start a worker of one prefork child for these lanes."""
+    own = ",".join(f"{PREFIX}.{lane}" for lane in lanes)
+    options = ("--concurrency", "1", "--without-gossip", "--without-mingle", "-n", f"{name}@%h", "-Q", own)
     processes.start(name, *CELERY, "worker", *options)
 
 
@@ -71,9 +82,11 @@ def test_nothing_is_lost_however_a_worker_is_told_to_stop(
     """Three workers send: one is asked twice, one gets SIGQUIT, one is killed when its grace time is over."""
     long = {"PROVIDER_TIMEOUT_SECONDS": "50", "LEASE_SECONDS": "300"}
     processes.environment = {**processes.environment, **long, "CLAIM_LIMIT": "1"}
-    for name in ("asked", "ended", "killed"):
-        start_worker(processes, name)
+    lane_of = {"asked": "high", "ended": "medium", "killed": "low"}
     trigger(processes, 3)
+    processes.manage("shell", "--no-imports", "-c", SPREAD.format(lanes=list(lane_of.values())))
+    for name, lane in lane_of.items():
+        start_worker(processes, name, lane)
     wait_until(lambda: len(twilio.messages) == 3, seconds=60, what="each has one message on its way")
 
     asked, ended, killed = (processes.running[name] for name in ("asked", "ended", "killed"))
@@ -91,7 +104,7 @@ def test_nothing_is_lost_however_a_worker_is_told_to_stop(
     assert counted(database, "triggers_trigger") == {"completed": 1, "processing": 2}
     assert counted(database, "execution_step") == {"succeeded": 1, "running": 2}
 
-    start_worker(processes, "next")
+    start_worker(processes, "next", *LANES)
     processes.manage("shell", "--no-imports", "-c", SWEEP)
     wait_until(lambda: counted(database, "triggers_trigger") == {"completed": 3}, seconds=60, what="the rest is done")
     assert counted(database, "execution_step") == {"succeeded": 3, "in_doubt": 2}
