@@ -150,6 +150,7 @@ def _each(
 
 
 def _first_slot(gap: timedelta) -> datetime:
+    """Return the first moment at which nothing else goes on within `gap`, also where the last has just gone on."""
     now = timezone.now()
-    last = DeadLetter.objects.filter(goes_on_at__gt=now).aggregate(last=Max("goes_on_at"))["last"]
+    last = DeadLetter.objects.filter(goes_on_at__gt=now - gap).aggregate(last=Max("goes_on_at"))["last"]
     return now if last is None else last + gap

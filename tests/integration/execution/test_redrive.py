@@ -145,15 +145,27 @@ def test_many_are_spread_and_the_next_call_queues_up_behind() -> None:
     triggers = [failed_trigger(workflow=workflow) for _ in range(5)]
     begun = timezone.now()
 
-    first = redrive_letters(Selection(workflow="hello"), per_second=2, limit=3)
-    second = redrive_letters(Selection(workflow="hello"), per_second=2, after_id=first.last_id)
+    first = redrive_letters(Selection(workflow="hello"), per_second=1, limit=3)
+    second = redrive_letters(Selection(workflow="hello"), per_second=1, after_id=first.last_id)
 
     due = [Trigger.objects.get(pk=trigger.pk).available_at for trigger in triggers]
-    assert [later - earlier for earlier, later in pairwise(due)] == [timedelta(seconds=0.5)] * 4
+    assert [later - earlier for earlier, later in pairwise(due)] == [timedelta(seconds=1)] * 4
     assert begun <= due[0] <= timezone.now()
     assert (first.count, first.remaining, first.spread_until) == (3, 2, due[2])
     assert (second.count, second.remaining, second.spread_until) == (2, 0, due[4])
     assert Trigger.objects.due(lane="medium", now=due[1]).count() == 2
+
+
+def test_the_next_call_keeps_its_distance_from_one_that_has_just_gone_on() -> None:
+    workflow = WorkflowFactory(key="hello")
+    triggers = [failed_trigger(workflow=workflow) for _ in range(2)]
+    first = redrive_letters(Selection(workflow="hello"), per_second=1, limit=1)
+    gone_on = timezone.now() - timedelta(seconds=0.3)
+    DeadLetter.objects.filter(trigger=triggers[0]).update(goes_on_at=gone_on)
+
+    redrive_letters(Selection(workflow="hello"), per_second=1, after_id=first.last_id)
+
+    assert Trigger.objects.get(pk=triggers[1].pk).available_at >= gone_on + timedelta(seconds=1)
 
 
 def test_a_branch_beside_the_failed_node_waits_for_its_slot_too() -> None:
@@ -168,9 +180,13 @@ def test_a_branch_beside_the_failed_node_waits_for_its_slot_too() -> None:
         }
         failed_trigger(workflow=workflow, run_state=state)
 
+    begun = timezone.now()
+
     redrive_letters(Selection(workflow="hello"), per_second=1)
 
-    assert Trigger.objects.due(lane="medium", now=timezone.now()).count() == 1
+    first, second = Trigger.objects.order_by("pk").values_list("available_at", flat=True)
+    assert first < begun
+    assert second >= begun + timedelta(seconds=1)
 
 
 def test_what_was_interrupted_goes_on_and_does_none_twice(monkeypatch: pytest.MonkeyPatch) -> None:
