@@ -65,10 +65,12 @@ def broker(request: pytest.FixtureRequest, settings: Settings) -> Iterator[str]:
 
 
 @pytest.fixture
-def worker(broker: str) -> Iterator[None]:
+def worker(broker: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Run a Celery worker on the broker, in a thread."""
     # A worker that ends with its thread would leave the connection it keeps between tasks open.
     task_postrun.connect(_close_connections)
+    # In a thread it looks at what came while it started, and at its own end, no sooner than at the next heartbeat.
+    monkeypatch.setitem(app.conf, "broker_heartbeat", 3)
     with start_worker(
         app, pool="solo", perform_ping_check=False, queues=lane_queues(), loglevel="ERROR", shutdown_timeout=20
     ):
