@@ -59,7 +59,8 @@ class BulkViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
             OpenApiParameter(
                 "workflow",
                 {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME},
-                description=f"The workflow's id or key, of an upload as `{NDJSON}`, which has no other place for it.",
+                description=f"The workflow's id or key, of an upload as `{NDJSON}`, which has no other place for it. "
+                "Beside a JSON body it may not say otherwise.",
             ),
         ],
         responses={
@@ -100,6 +101,8 @@ class BulkViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
         text: Any = request.data
         # DRF parses no body that has no bytes.
         bulk = read_bulk(text if isinstance(text, str) else "{}")
+        if request.query_params.get("workflow", bulk.workflow) != bulk.workflow:
+            raise ValidationError({"workflow": [ErrorDetail("The address says otherwise.", "contradiction")]})
         _charge(request, len(bulk.items), is_counted=True)
         accepted = accept_all(workflow=bulk.workflow, items=bulk.items, by=actor_of(request))
         created = sum(each.created for each in accepted)

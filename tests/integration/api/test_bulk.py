@@ -210,6 +210,18 @@ def test_ten_thousand_take_few_statements(client: Client) -> None:
 # --- what is refused ---
 
 
+@pytest.mark.parametrize(("named", "status"), [("known", 202), ("other", 400), ("", 400), ("x" * 200, 400)])
+def test_an_address_that_names_a_workflow_names_the_body_s(client: Client, named: str, status: int) -> None:
+    """It is an upload's place to name it; passed over in silence, the wrong workflow would be triggered."""
+    for key in ("known", "other"):
+        WorkflowFactory(key=key)
+
+    answer = call(client, "POST", f"{URL}?workflow={named}", {"workflow": "known", "triggers": [item("k")]})
+
+    assert (answer.status_code, Trigger.objects.count()) == (status, int(status == 202))
+    assert status == 202 or errors_of(answer) == [("workflow", "contradiction")]
+
+
 def test_each_bad_one_is_named_and_none_is_stored(client: Client) -> None:
     WorkflowFactory(key="known")
 
