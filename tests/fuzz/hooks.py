@@ -64,9 +64,15 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
 
 @schemathesis.hook
 def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
-    """Keep what is found, except for headers that fit no pattern: schemathesis 4.32 takes `If-Match: 0` for valid."""
+    """Keep what is found, except what no schema can say, and what schemathesis 4.32 gets wrong.
+
+    A schema can't say that a moment of 0001-01-01T00:00:17+01:06 lies in a year that UTC has not; schemathesis takes
+    headers for valid that fit no pattern, as `If-Match: 0`.
+    """
     if not isinstance(failure, RejectedPositiveData):
         return True
+    if {error["code"] for error in response.json().get("errors", [])} == {"overflow"}:
+        return False
     patterns = {
         parameter["name"]: parameter["schema"].get("pattern", "")
         for parameter in case.operation.definition.raw.get("parameters", [])
