@@ -6,7 +6,11 @@ that waits costs next to nothing: a provider that takes its time gets as many as
 
 from dataclasses import dataclass, field
 
-FIRST_THREADS = 4
+# Of what computes only, one thread gets done more than several that take turns. What waits gets a few at once.
+FEW_THREADS = 4
+WAITING_SECONDS = 0.001
+# Without an answer for so long, a provider counts as one that makes wait.
+HESITATING_SECONDS = 0.005
 ROOM_PER_THREAD = 4
 FIRST_ROOM = 128
 MOST_ROOM = 512
@@ -35,7 +39,7 @@ class Pace:
     _computing_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        self.threads = min(FIRST_THREADS, self.limit)
+        self.threads = 1
         self.room = self._first_room
 
     def hear(self, seconds: float, *, computing_seconds: float, now: float) -> None:
@@ -47,6 +51,9 @@ class Pace:
 
     def look(self, *, in_flight: int, now: float) -> None:
         """Set threads and room anew, when answers have come or none for a while."""
+        is_hesitating = in_flight > 0 and now - self.heard_at >= HESITATING_SECONDS
+        if is_hesitating or self._seconds > WAITING_SECONDS * self._sends:
+            self.threads = max(self.threads, self._few)
         is_silent = in_flight > 0 and now - self.heard_at >= SILENT_SECONDS
         if is_silent:
             self.is_slow = True
@@ -66,6 +73,15 @@ class Pace:
         A slow channel gets it before its threads run out of messages, a fast one when half of its room is empty.
         """
         return 4 * in_flight <= 3 * self.room if self.is_slow else 2 * in_flight <= self.room
+
+    @property
+    def is_trying_one(self) -> bool:
+        """Whether one thread is at work until it is known whether a few are better."""
+        return self.threads < self._few
+
+    @property
+    def _few(self) -> int:
+        return min(FEW_THREADS, self.limit)
 
     @property
     def _is_more_worth_it(self) -> bool:

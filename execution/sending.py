@@ -27,7 +27,7 @@ from channels.contract import (
 )
 from channels.registry import channel_for
 from execution.expiry import EXPIRED, dropped, is_past
-from execution.pace import SILENT_SECONDS, Pace
+from execution.pace import HESITATING_SECONDS, SILENT_SECONDS, Pace
 from execution.work import Send
 from templates.rendering import RenderError
 
@@ -126,7 +126,7 @@ class Sender:
             if len(answers) >= self.in_flight or wait <= 0:
                 break
             # Not every answer wakes up: those of a thread whose next message takes long are found by looking.
-            if not self._done.wait(min(wait, SILENT_SECONDS)) and not answers:
+            if not self._done.wait(min(wait, self._patience)) and not answers:
                 self._look()
         self.in_flight -= len(answers)
         self._look()
@@ -152,6 +152,11 @@ class Sender:
         if kind is None:
             for pool in self._pools.values():
                 pool.join()
+
+    @property
+    def _patience(self) -> float:
+        is_trying = any(pool.in_flight and pool.pace.is_trying_one for pool in self._pools.values())
+        return HESITATING_SECONDS if is_trying else SILENT_SECONDS
 
     def _pace(self, channel: str) -> Pace:
         return Pace(max(1, min(self._threads, channel_for(channel).most_sessions)))

@@ -194,3 +194,23 @@ def test_an_answer_does_not_wait_for_the_next_message_of_its_thread(
         found = sender.collect(timeout=1)
 
     assert [answer.send.run.id for answer in found] == [refused.pk]
+
+
+def test_a_few_messages_are_under_way_at_once_as_soon_as_their_provider_hesitates(
+    twilio: ClosedTwilio, texts: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One thread is enough for a provider that never makes wait; whether this one does shows within milliseconds."""
+    monkeypatch.setattr(sending, "SILENT_SECONDS", 60)
+    TriggerFactory.create_batch(4, workflow=texts)
+    _, sends = claim_and_write_intents()
+
+    with Sender(threads=160) as sender:
+        sender.send_until = monotonic() + 60
+        sender.submit(sends)
+        found = in_a_thread(lambda: sender.collect(timeout=30))
+        try:
+            wait_until(lambda: len(twilio.requests) == 4, seconds=10, what="all four are on their way")
+        finally:
+            twilio.opened.set()
+            found.join()
+        sender.collect(timeout=10)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from execution.pace import FIRST_ROOM, FIRST_THREADS, MOST_ROOM, SILENT_SECONDS, Pace
+from execution.pace import FEW_THREADS, FIRST_ROOM, HESITATING_SECONDS, MOST_ROOM, SILENT_SECONDS, Pace
 
 
 def heard(pace: Pace, *, seconds: float, computing: float, answers: int = 20, now: float = 1.0) -> None:
@@ -20,21 +20,22 @@ def looked(pace: Pace, *, rounds: int, seconds: float, computing: float, in_flig
     return threads
 
 
-def test_a_fast_provider_gets_few_threads_and_more_room_each_time_all_is_answered() -> None:
+def test_what_only_computes_keeps_one_thread_and_gets_more_room_each_time_all_is_answered() -> None:
     pace = Pace(160)
     rooms = []
     for _ in range(4):
-        heard(pace, seconds=0.001, computing=0.0002)
+        heard(pace, seconds=0.0005, computing=0.0002)
         pace.look(in_flight=0, now=1.0)
         rooms.append(pace.room)
 
     assert rooms == [2 * FIRST_ROOM, MOST_ROOM, MOST_ROOM, MOST_ROOM]
-    assert (pace.threads, pace.is_slow) == (FIRST_THREADS, False)
+    assert (pace.threads, pace.is_trying_one, pace.is_slow) == (1, True, False)
 
 
-def test_a_fast_provider_that_lags_behind_gets_no_more_room_and_no_more_threads() -> None:
+def test_a_fast_provider_that_makes_wait_gets_few_threads_at_once_and_no_more_room() -> None:
     pace = Pace(160)
-    assert looked(pace, rounds=8, seconds=0.001, computing=0.0002) == [FIRST_THREADS] * 8
+    assert looked(pace, rounds=8, seconds=0.002, computing=0.0002) == [FEW_THREADS] * 8
+    assert not pace.is_trying_one
     assert pace.room == FIRST_ROOM
 
 
@@ -57,12 +58,30 @@ def test_silence_counts_as_slow_before_the_first_answer() -> None:
     pace.heard_at = 5.0
 
     pace.look(in_flight=FIRST_ROOM, now=5.0 + SILENT_SECONDS / 2)
-    assert (pace.is_slow, pace.threads) == (False, FIRST_THREADS)
+    assert (pace.is_slow, pace.threads) == (False, FEW_THREADS)
     pace.look(in_flight=FIRST_ROOM, now=5.0 + SILENT_SECONDS * 1.01)
-    assert (pace.is_slow, pace.threads) == (True, 2 * FIRST_THREADS)
+    assert (pace.is_slow, pace.threads) == (True, 2 * FEW_THREADS)
     # The same silence is counted once.
     pace.look(in_flight=FIRST_ROOM, now=5.0 + SILENT_SECONDS * 1.5)
-    assert pace.threads == 2 * FIRST_THREADS
+    assert pace.threads == 2 * FEW_THREADS
+
+
+def test_a_moment_s_hesitation_brings_few_threads_and_no_more_of_them() -> None:
+    pace = Pace(160)
+    pace.heard_at = 5.0
+
+    pace.look(in_flight=FIRST_ROOM, now=5.0 + HESITATING_SECONDS / 2)
+    assert pace.threads == 1
+    pace.look(in_flight=0, now=6.0)
+    assert pace.threads == 1
+    for _ in range(3):
+        pace.look(in_flight=FIRST_ROOM, now=5.0 + HESITATING_SECONDS * 1.01)
+        assert (pace.is_slow, pace.threads) == (False, FEW_THREADS)
+
+
+def test_few_threads_are_no_more_than_the_limit() -> None:
+    assert looked(Pace(2), rounds=2, seconds=0.002, computing=0.0002) == [2, 2]
+    assert not Pace(1).is_trying_one
 
 
 @pytest.mark.parametrize(("limit", "most"), [(1, 4), (3, 12), (32, 128), (160, 320)])
