@@ -1,7 +1,8 @@
 """How many threads and how much room one channel gets, from what its sends are seen to take; pure.
 
-A thread that computes keeps the others of its process from computing, so a fast provider is served best by few. One
-that waits costs next to nothing: a provider that takes its time gets as many as it takes to keep one of them computing.
+A thread that computes keeps the others of its process from computing, so a provider that never makes wait is served
+best by one. One that waits costs next to nothing: a provider that takes its time gets as many as it takes to keep one
+of them computing.
 """
 
 from dataclasses import dataclass, field
